@@ -11,6 +11,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from hubel.engine.choices import choose
 from hubel.engine.conv import FrozenConv2d
 from hubel.engine.fold import fold_batch_norm
 from hubel.engine.memory import keep_memory
@@ -52,9 +53,11 @@ def frozen(network: nn.Module, sample: Tensor, precision: str = "auto") -> nn.Mo
     if precision == "fp32" or not (settings.bf16 and cpu_has_bf16()) or sample.device.type != "cpu":
         return full
     low = _low_precision(base, count, sample, expected)
-    if low is None or not faster(lambda: input_gradient(low, sample), lambda: input_gradient(full, sample)):
+    if low is None:
         return full
-    return low
+    pays = choose("run frozen in bf16", network, sample,
+                  lambda: faster(lambda: input_gradient(low, sample), lambda: input_gradient(full, sample)))
+    return low if pays else full
 
 
 def _low_precision(base: nn.Module, count: int, sample: Tensor, expected: Tensor) -> Frozen | None:

@@ -1,0 +1,7 @@
+"""Model: preprocessing + network + classes, and everything else is a verb on it."""
+
+from hubel.model.model import Model
+from hubel.model.pretrained import pretrained
+from hubel.model.sequential import Sequential
+
+__all__ = ["Model", "Sequential", "pretrained"]
