@@ -23,7 +23,7 @@ _NAMES = {"Model": "model", "Sequential": "model", "pretrained": "model", "Datas
           "Dense": "nets", "Conv1D": "nets", "Conv2D": "nets", "Conv3D": "nets", "MaxPooling2D": "nets",
           "AveragePooling2D": "nets", "BatchNormalization": "nets", "Dropout": "nets", "Flatten": "nets"}
 
-__all__ = ["DataError", "DivergedError", "HubelError", "InputError", "ModelError", *_NAMES, *_ROOMS]  # noqa: PLE0604
+__all__ = ["DataError", "DivergedError", "HubelError", "InputError", "ModelError", *_NAMES, *_ROOMS]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,4 +8,7 @@ from hubel.engine.memory import keep_memory
 from hubel.engine.precision import cpu_has_bf16
 from hubel.engine.settings import Settings, settings, using
 
-__all__ = ["Frozen", "Settings", "autocast", "cache_folder", "cpu_has_bf16", "evaluation", "frozen", "frozen_test_batch", "keep_memory", "settings", "using"]
+__all__ = [
+    "Frozen", "Settings", "autocast", "cache_folder", "cpu_has_bf16", "evaluation",
+    "frozen", "frozen_test_batch", "keep_memory", "settings", "using",
+]

@@ -14,13 +14,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from hubel.nets.efficientnet import SameConv2d
+from hubel.nets.efficientnet import SameConv2d, same_pads
 
 Pads = tuple[int, int, int, int]  # left, right, top, bottom, as in F.pad
 
 
 class FrozenConv2d(nn.Module):
     """Stands for an `nn.Conv2d` (zero padding) with constant weights. Input (N, C, H, W), output as the original's."""
+
+    weight: Tensor
+    bias: Tensor | None
 
     def __init__(self, conv: nn.Conv2d, dtype: torch.dtype, channels_last: bool = True) -> None:
         super().__init__()
@@ -44,7 +47,7 @@ class FrozenConv2d(nn.Module):
     def pads(self, height: int, width: int) -> Pads:
         """Return the zeros (left, right, top, bottom) added around an input of this size."""
         if self.same:
-            return SameConv2d.pads(self, height, width)
+            return same_pads(self.kernel_size, self.stride, height, width)
         if self.padding == "valid":
             return 0, 0, 0, 0
         if isinstance(self.padding, str):  # "same", stride 1: the odd pixel goes to the right and bottom

@@ -10,6 +10,8 @@ cannot be seen here.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -66,7 +68,7 @@ def _shared_weights(network: nn.Module) -> set[int]:
 
 
 @torch.no_grad()
-def _merge(linear: nn.Module, norm: nn.Module) -> None:
+def _merge(linear: Any, norm: Any) -> None:
     weight, bias = linear.weight, linear.bias
     scale = torch.rsqrt(norm.running_var.double() + norm.eps)
     if norm.weight is not None:

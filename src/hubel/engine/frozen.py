@@ -7,6 +7,7 @@ right and faster. Large batches go through in chunks that fit the cache.
 from __future__ import annotations
 
 import copy
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -117,7 +118,8 @@ def _copy(network: nn.Module) -> nn.Module | None:
     for p in twin.parameters():
         p.requires_grad_(False)
     for m in twin.modules():  # hooks of the original belong to whoever set them
-        m._forward_hooks.clear(), m._forward_pre_hooks.clear(), m._backward_hooks.clear()
+        for hooks in (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks):
+            hooks.clear()
     return twin
 
 
@@ -137,7 +139,7 @@ def _lay_out(base: nn.Module, dtype: torch.dtype) -> nn.Module:
     if settings.input_gradient:
         _swap(twin, dtype, {})
     twin = twin.to(dtype)
-    return twin.to(memory_format=torch.channels_last) if settings.layout else twin
+    return twin.to(memory_format=torch.channels_last) if settings.layout else twin  # type: ignore[call-overload]
 
 
 def _swap(module: nn.Module, dtype: torch.dtype, done: dict[nn.Module, nn.Module]) -> None:
@@ -149,6 +151,6 @@ def _swap(module: nn.Module, dtype: torch.dtype, done: dict[nn.Module, nn.Module
             _swap(child, dtype, done)
 
 
-def _replaceable(module: nn.Module) -> bool:
+def _replaceable(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     known = type(module).forward in (nn.Conv2d.forward, SameConv2d.forward)  # a subclass may do something else
     return isinstance(module, nn.Conv2d) and known and module.padding_mode == "zeros"

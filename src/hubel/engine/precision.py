@@ -1,4 +1,4 @@
-"""When may a network run in bf16 here? When the CPU computes in it, the answers agree, and it is faster. Depends on torch."""
+"""When may a network run in bf16? Where the CPU computes in it, the answers agree and it is faster. Depends on torch."""
 
 from __future__ import annotations
 

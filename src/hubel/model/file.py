@@ -24,7 +24,8 @@ def write(path: str | os.PathLike[str], state: dict[str, Tensor], description: d
     """Write weights, description and the recorded outputs to `path`, under a temporary name first."""
     path = Path(path)
     header = {"format": FORMAT, "hubel": hubel.__version__, "torch": torch.__version__.split("+")[0], **description}
-    tensors = {name: t.detach().cpu().contiguous().clone() for name, t in state.items()}  # clone: shared memory is refused
+    # cloned, since safetensors refuses tensors that share memory
+    tensors = {name: t.detach().cpu().contiguous().clone() for name, t in state.items()}
     tensors[_CHECK] = outputs.detach().cpu().contiguous()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -57,8 +58,10 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any
             raise ModelError(f"{path} has format {header['format']}, this Hubel reads up to {FORMAT}: upgrade hubel")
         return tensors, header, tensors.pop(_CHECK)
     except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ModelError(f"{path} holds weights but no Hubel description: build the network, load them with "
-                         "load_state_dict(safetensors.torch.load_file(...)) and wrap it: Model(network, classes=...)") from error
+        raise ModelError(
+            f"{path} holds weights but no Hubel description: build the network, load them with "
+            "load_state_dict(safetensors.torch.load_file(...)) and wrap it: Model(network, classes=...)"
+        ) from error
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -39,10 +39,9 @@ def fit(model: Model, x: Any, y: Any, *, validation_split: float, validation_dat
     compiled = model._compiled
     arguments = {**compiled.options, **options}
     metrics = [m for m in compiled.metrics if m != "accuracy" or model.output != "values"]
-    network = model.network
     return training.fit(
-        network, train, normalise=model.normalise, loss=compiled.loss or LOSSES[model.output], optimizer=compiled.optimizer,
-        metrics=metrics, validation=validation, model=model, **arguments,
+        model.network, train, normalise=model.normalise, loss=compiled.loss or LOSSES[model.output],
+        optimizer=compiled.optimizer, metrics=metrics, validation=validation, model=model, **arguments,
     )
 
 
@@ -129,6 +128,6 @@ def _name_classes(model: Model, x: Any, y: Tensor) -> None:
     names: Sequence[str] | None = getattr(x, "classes", None)
     if model._classes is None and names is not None:
         model.classes = names
-    if model.output == "softmax" and not y.is_floating_point() and y.ndim == 1 and model._classes is not None:
-        if int(y.max()) >= len(model.classes) or int(y.min()) < 0:
-            raise InputError(f"class number {int(y.max())} for a model of {len(model.classes)} classes: numbers are 0..K-1")
+    numbers = model.output == "softmax" and not y.is_floating_point() and y.ndim == 1
+    if numbers and model._classes is not None and not 0 <= int(y.min()) <= int(y.max()) < len(model.classes):
+        raise InputError(f"class number {int(y.max())} for a model of {len(model.classes)} classes: numbers are 0..K-1")

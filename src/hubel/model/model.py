@@ -37,8 +37,8 @@ class Model:
     channels : what the network's first layer takes: read off the network where None. `channels=None` on a network whose
         first layer is dense means: inputs are arrays of numbers, not images.
     mean, std : normalisation (x - mean) / std, in pixels of 0..1, one number or one a channel.
-    output : 'softmax' (one class of K), 'sigmoid' (K independent ones), 'values' (regression: outputs are returned as they
-        are).
+    output : 'softmax' (one class of K), 'sigmoid' (K independent ones), 'values' (regression: outputs are returned as
+        they are).
 
     Inputs x everywhere: uint8 0..255 or float 0..1 images of any size, NumPy channels-last, torch channels-first, a single
     image or a batch or a list (see `pixels.as_batch`). For a one-channel model a NumPy array (N, H, W) is a batch.
@@ -62,6 +62,7 @@ class Model:
         self._key: tuple | None = None
         self.sample_shape: tuple[int, ...] | None = None  # of a prepared input, where `size` does not tell
         self.history: Any = None
+        self.notes: dict[str, Any] = {}  # what is saved along with the model: JSON-able facts on how it came about
 
     # --- what it is -------------------------------------------------------------------------------------------------
 
@@ -202,15 +203,15 @@ class Model:
             for images, _ in x.batches(batch_size, self.size, self.channels):
                 yield self.prepare(images)
             return
-        single = not isinstance(x, (list, tuple))
-        if single and getattr(x, "ndim", 0) > 2 and len(x) > batch_size:
-            if getattr(x, "ndim", 0) == 4 or self.channels is None or (self.channels == 1 and x.shape[-1] not in (1, 3, 4)):
-                for start in range(0, len(x), batch_size):
-                    yield self.prepare(x[start : start + batch_size])
-                return
-        if single and isinstance(x, (np.ndarray, Tensor)) and len(x) == 0:
-            return
-        yield from self.prepare(x).split(batch_size)
+        if isinstance(x, (np.ndarray, Tensor)) and self._is_batch(x):
+            for start in range(0, len(x), batch_size):
+                yield self.prepare(x[start : start + batch_size])
+        else:
+            yield from self.prepare(x).split(batch_size)
+
+    def _is_batch(self, x: np.ndarray | Tensor) -> bool:
+        grey = isinstance(x, np.ndarray) and self.channels == 1 and x.ndim == 3 and x.shape[-1] not in (1, 3, 4)
+        return x.ndim == 4 or grey or (self.channels is None and x.ndim > 1)
 
     # --- training ---------------------------------------------------------------------------------------------------
 
@@ -246,8 +247,9 @@ class Model:
         with torch.no_grad():
             outputs = self.forward(check)
         about = {
-            "architecture": describe(self.network), "preprocess": self.preprocess.to_dict(), "classes": list(self.classes),
-            "output": self.output, "check_shape": list(check.shape), "notes": {**getattr(self, "notes", {}), **notes},
+            "architecture": describe(self.network), "preprocess": self.preprocess.to_dict(),
+            "classes": list(self.classes), "output": self.output, "check_shape": list(check.shape),
+            "notes": {**self.notes, **notes},
         }
         return _file.write(path, self.network.state_dict(), about, outputs)
 
@@ -261,7 +263,7 @@ class Model:
         state, about, outputs = _file.read(path)
         if network is None:
             if about.get("architecture") is None:
-                raise ModelError(f"{path} holds a network of somebody's own class: Model.load(path, network=TheClass(...))")
+                raise ModelError(f"{path} holds a network of somebody's own class: Model.load(path, network=Class(...))")
             network = from_description(about["architecture"])
         try:
             network.load_state_dict(state)
@@ -275,12 +277,11 @@ class Model:
         model.notes = dict(about.get("notes", {}))
         with torch.no_grad():
             now = model.forward(model.example(about["check_shape"][0]))
-        if now.shape != outputs.shape or not torch.allclose(now, outputs, rtol=1e-3, atol=1e-3 * float(outputs.abs().max())):
-            raise ModelError(f"{path} does not compute what it computed when it was saved: its weights or this torch differ")
+        tolerance = 1e-3 * float(outputs.abs().max())
+        if now.shape != outputs.shape or not torch.allclose(now, outputs, rtol=1e-3, atol=tolerance):
+            raise ModelError(f"{path} does not compute what it did when it was saved: its weights or this torch differ")
         network.eval()
         return model
-
-    notes: dict[str, Any]
 
     def __repr__(self) -> str:
         size = "any size" if self.size is None else f"{self.size[0]}x{self.size[1]}"

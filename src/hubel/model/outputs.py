@@ -29,7 +29,8 @@ def logits_of(output: Any) -> Tensor:
                 return t
         if tensors:
             return tensors[0]
-    raise ModelError(f"the network returns {type(output).__name__} without a tensor of logits: wrap it so that it returns one")
+    kind = type(output).__name__
+    raise ModelError(f"the network returns {kind} without a tensor of logits: wrap it so that it returns one")
 
 
 class Logits(nn.Module):

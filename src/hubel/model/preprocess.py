@@ -33,7 +33,7 @@ class Preprocess:
         for name in ("mean", "std"):
             values = getattr(self, name)
             if len(values) not in (1, self.channels or 1) or not np.isfinite(values).all():
-                raise InputError(f"{name}={values} does not fit {self.channels} channels: give one number or one a channel")
+                raise InputError(f"{name}={values} does not fit {self.channels} channels: give one number a channel")
         if min(self.std) <= 0:
             raise InputError(f"std={self.std} must be above 0")
         if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):

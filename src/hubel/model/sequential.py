@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import nn
 from hubel.engine import evaluation
 from hubel.errors import InputError, ModelError
 from hubel.model.model import Model
-from hubel.model.preprocess import Preprocess
+from hubel.model.preprocess import Preprocess, preprocess
 from hubel.nets.layers import Layer
 
 
@@ -30,7 +31,8 @@ class Sequential(Model):
         model.fit(Xtr, ytr, epochs=30, batch_size=100, validation_data=(Xts, yts))
     """
 
-    def __init__(self, layers: Iterable[nn.Module] = (), *, mean: Any = None, std: Any = None, seed: int | None = None) -> None:
+    def __init__(self, layers: Iterable[nn.Module] = (), *, mean: Any = None, std: Any = None,
+                 seed: int | None = None) -> None:
         super().__init__(nn.Sequential(), channels=3)
         self.seed, self._mean, self._std, self.built = seed, mean, std, False
         for layer in layers:
@@ -60,8 +62,6 @@ class Sequential(Model):
             inner = shape if len(shape) == 1 else (shape[1], shape[0])
             self.preprocess, self.sample_shape = Preprocess(None, None), tuple(inner)
         elif len(shape) in (2, 3):
-            from hubel.model.preprocess import preprocess
-
             channels = shape[2] if len(shape) == 3 else 1
             self.preprocess = preprocess(shape[:2], channels, self._mean, self._std)
             self.sample_shape = (channels, *shape[:2])
@@ -84,7 +84,7 @@ class Sequential(Model):
             self.output, last.activation = last.activation, "linear"  # type: ignore[assignment]
         elif type(last).__name__ in ("Softmax", "Sigmoid"):
             self.output = type(last).__name__.lower()
-            self.network = self.network[:-1]
+            self.network = nn.Sequential(OrderedDict(list(self.network.named_children())[:-1]))
         with torch.random.fork_rng(enabled=self.seed is not None):
             if self.seed is not None:
                 torch.manual_seed(self.seed)
@@ -102,7 +102,8 @@ class Sequential(Model):
                 with torch.no_grad(), evaluation(layer):
                     x = layer(x)
             except (RuntimeError, ValueError) as error:
-                raise ModelError(f"layer {name!r} cannot take inputs of shape {tuple(x.shape[1:])}: {str(error)[:160]}") from error
+                shape = tuple(x.shape[1:])
+                raise ModelError(f"layer {name!r} cannot take inputs of shape {shape}: {str(error)[:160]}") from error
 
     def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Iterable[Any] | None = ("accuracy",),
                 **options: Any) -> None:

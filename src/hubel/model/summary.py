@@ -65,7 +65,7 @@ class Summary:
 
 
 def summarise(network: nn.Module, sample: Tensor) -> Summary:
-    """Run `sample` (1, ...) through `network` and count. Layers that do not run are not listed, though counted in total."""
+    """Run `sample` (1, ...) through `network` and count. Layers that do not run are not listed, but counted in total."""
     rows: list[LayerRow] = []
     names = {m: n for n, m in network.named_modules()}
     listed: set[nn.Module] = set()

@@ -22,7 +22,8 @@ _POOL = ("kernel_size", "stride", "padding", "ceil_mode")
 KNOWN: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
     **{c.__name__: (c, _CONV) for c in (nn.Conv1d, nn.Conv2d, nn.Conv3d)},
     **{c.__name__: (c, _NORM) for c in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)},
-    **{c.__name__: (c, _POOL) for c in (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)},
+    **{c.__name__: (c, _POOL) for c in (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)},
+    **{c.__name__: (c, _POOL) for c in (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)},
     **{c.__name__: (c, ("output_size",)) for c in (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)},
     **{c.__name__: (c, ("inplace",)) for c in (nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish)},
     **{c.__name__: (c, ()) for c in (nn.Identity, nn.Sigmoid, nn.Tanh)},
@@ -36,14 +37,14 @@ KNOWN: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
     "Flatten": (nn.Flatten, ("start_dim", "end_dim")),
 }
 _BIASED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-OURS = {
+OURS: dict[str, Any] = {
     name: kind for name, kind in vars(layers).items()
     if isinstance(kind, type) and issubclass(kind, layers.Layer) and not name.startswith("_") and kind is not layers.Layer
 }
 
 
 def describe(network: nn.Module) -> dict[str, Any] | None:
-    """Return a JSON-able description from which `from_description` makes the same architecture, or None where it cannot."""
+    """Return a JSON-able description from which `from_description` makes the same architecture; None if it cannot."""
     if getattr(network, "spec", None) is not None:
         return {"build": network.spec}
     if type(network) is nn.Sequential:
@@ -75,7 +76,7 @@ def from_description(d: Any) -> nn.Module:
             for name, child in d["sequential"]:
                 chain.add_module(str(name), from_description(child))
             return chain
-        config = {k: tuple(v) if isinstance(v, list) else v for k, v in d["config"].items()}
+        config: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in d["config"].items()}
         if "layer" in d:
             return KNOWN[d["layer"]][0](**config)
         if d["hubel"] == "ResidualBlock":
@@ -88,4 +89,5 @@ def from_description(d: Any) -> nn.Module:
     except ModelError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"the file describes an architecture that cannot be built ({type(error).__name__}: {error})") from error
+        reason = f"{type(error).__name__}: {error}"
+        raise ModelError(f"the file describes an architecture that cannot be built ({reason})") from error

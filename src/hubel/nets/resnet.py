@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class ResidualBlock(nn.Module):
-    """y = relu(x' + F(x)), F two 3x3 convolutions with batch norm; x' is x, or a 1x1 convolution of it where shapes differ."""
+    """y = relu(x' + F(x)): F is two 3x3 convolutions with batch norm, x' is x or, where shapes differ, a 1x1 convolution."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
@@ -46,8 +46,8 @@ class SmallResNet(nn.Module):
         inputs = width
         for stage in range(stages):
             outputs = width * 2**stage
-            blocks = [ResidualBlock(inputs if i == 0 else outputs, outputs, 2 if i == 0 and stage else 1) for i in range(depth)]
-            self.stages.append(nn.Sequential(*blocks))
+            first = ResidualBlock(inputs, outputs, stride=2 if stage else 1)
+            self.stages.append(nn.Sequential(first, *(ResidualBlock(outputs, outputs) for _ in range(depth - 1))))
             inputs = outputs
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
