@@ -97,6 +97,8 @@ class Dataset:
 
     def channels_hint(self) -> int:
         """1 if all images of a sample (64, evenly spread) are grey, though they may be stored as colour; else 3."""
+        if not len(self):
+            raise DataError(f"{self.name} has 0 images, hence no channels")
         if self._channels is None:
             places = np.unique(np.linspace(0, len(self) - 1, min(len(self), _SAMPLE)).astype(np.int64))
             for batch in self._chunks([places], (64, 64), 3, "squash"):

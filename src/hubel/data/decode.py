@@ -90,8 +90,10 @@ def decode_image(data: bytes, size: tuple[int, int] | None = None, channels: int
     if not data:
         raise DataError(f"{name} is empty (0 bytes)")
     try:
-        image = _decode_jpeg(data, size, channels) if data[:2] == b"\xff\xd8" else None
-        return np.ascontiguousarray(fit_image(_decode_pillow(data) if image is None else image, size, channels, fit))
+        image = _read_jpeg(data, size, channels, fit) if data[:2] == b"\xff\xd8" else None
+        if image is None:
+            image = fit_image(_decode_pillow(data), size, channels, fit)
+        return np.ascontiguousarray(image)
     except Exception as error:  # decoders of damaged data raise nearly anything
         raise DataError(f"{name} cannot be read: {_reason(error)}") from error
 
@@ -125,6 +127,8 @@ def _read_bytes(path: str | os.PathLike[str]) -> bytes:
             if status.st_size > MAX_BYTES:
                 raise DataError(f"{path} has {status.st_size >> 20} MB: more than {MAX_BYTES >> 20} are refused")
             return file.read()
+    except IsADirectoryError as error:
+        raise DataError(f"{path} is a folder, not an image file") from error
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except OSError as error:
@@ -135,8 +139,8 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe in the folder must not hold us up
 
 
-def _decode_jpeg(data: bytes, size: tuple[int, int] | None, channels: int | None) -> np.ndarray | None:
-    """The upright image, at least as large as `size` where it is larger; None where Pillow should have a try."""
+def _read_jpeg(data: bytes, size: tuple[int, int] | None, channels: int | None, fit: Fit) -> np.ndarray | None:
+    """The upright image, fitted; None where Pillow should have a try."""
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(data)
     except ValueError:
@@ -145,15 +149,17 @@ def _decode_jpeg(data: bytes, size: tuple[int, int] | None, channels: int | None
     if space in ("CMYK", "YCCK"):
         return None
     orientation = _jpeg_orientation(data)
-    least = (0, 0) if size is None else size if orientation < 5 else size[::-1]
-    if size is not None and (height < 2 * least[0] or width < 2 * least[1]):
-        least = (0, 0)  # fractions between 1/2 and 1 cost more than they save
+    lying = size[::-1] if size is not None and orientation >= 5 else size
+    factor = 1 if lying is None else next((f for f in (8, 4, 2) if height >= f * lying[0] and width >= f * lying[1]), 1)
     if space == "Gray" or channels == 1:
         space = "GRAY"  # of colour only the luma is decoded
     else:
         space = "RGB"
-    image = _decode_strictly(data, space, least)
-    return image if image is None else _UPRIGHT.get(orientation, np.asarray)(image)
+    image = _decode_strictly(data, space, (height // factor, width // factor) if factor > 1 else (0, 0))
+    if image is None:
+        return None
+    image = fit_image(image, lying, channels, fit, extent=(height / factor, width / factor))
+    return _UPRIGHT.get(orientation, np.asarray)(image)
 
 
 def _decode_strictly(data: bytes, space: str, least: tuple[int, int]) -> np.ndarray | None:

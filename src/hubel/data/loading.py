@@ -103,7 +103,7 @@ def _builtin_digits() -> Parts:
 
 
 def _pairs(source: Sequence[Any]) -> Parts:
-    if all(isinstance(part, (tuple, list)) and len(part) == 2 for part in source) and np.ndim(source[1][1]) == 1:
+    if all(isinstance(part, (tuple, list)) and len(part) == 2 for part in source) and np.ndim(source[1][1]):
         (x, y), (x_test, y_test) = source
         return Parts(x, y, x_test, y_test)
     return Parts(source[0], source[1])

@@ -32,14 +32,18 @@ def check_channels(channels: int | None) -> None:
         raise InputError(f"channels={channels!r}: 1 (grey), 3 (colour) or None (as the image has them)")
 
 
-def fit_image(image: np.ndarray, size: tuple[int, int] | None, channels: int | None, fit: Fit = "squash") -> np.ndarray:
+def fit_image(image: np.ndarray, size: tuple[int, int] | None, channels: int | None, fit: Fit = "squash",
+              extent: tuple[float, float] | None = None) -> np.ndarray:
     """Return the image (H, W, 1 or 3) at `size` (None: its own) with `channels` (None: its own).
 
-    'squash' scales both axes to the size; 'crop' keeps the aspect ratio and the middle part.
+    'squash' scales both axes to the size; 'crop' keeps the aspect ratio and the middle part. `extent` is the part of
+    the array, from its upper left corner, that the picture really covers, where its last row or column is a rest.
     """
     if channels == 1 and image.shape[2] == 3:  # before resizing, while it saves work
         image = with_channels(image, 1)
-    if size is not None:
+    if size is not None and extent is not None and extent != image.shape[:2]:
+        image = _resize_part(image, _part(extent, size) if fit == "crop" else (0, 0, *extent), size)
+    elif size is not None:
         image = _resize(_middle(image, size) if fit == "crop" else image, size)
     return image if channels is None else with_channels(image, channels)
 
@@ -57,16 +61,29 @@ def with_channels(image: np.ndarray, channels: int) -> np.ndarray:
     return cv2.cvtColor(flat, cv2.COLOR_RGB2GRAY).reshape(*image.shape[:-1], 1)
 
 
+def _part(extent: tuple[float, float], size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """(top, left, height, width) of the largest centred part with the aspect ratio of `size`."""
+    height = min(extent[0], extent[1] * size[0] / size[1])
+    width = min(extent[1], extent[0] * size[1] / size[0])
+    return (extent[0] - height) / 2, (extent[1] - width) / 2, height, width
+
+
 def _middle(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The largest centred part with the aspect ratio of `size`."""
-    height, width = image.shape[:2]
-    if height * size[1] > width * size[0]:
-        part = max(1, round(width * size[0] / size[1]))
-        top = (height - part) // 2
-        return image[top:top + part]
-    part = max(1, round(height * size[1] / size[0]))
-    left = (width - part) // 2
-    return image[:, left:left + part]
+    top, left, height, width = _part(image.shape[:2], size)
+    rows, columns = max(1, round(height)), max(1, round(width))
+    top, left = min(round(top), image.shape[0] - rows), min(round(left), image.shape[1] - columns)
+    return image[top:top + rows, left:left + columns]
+
+
+def _resize_part(image: np.ndarray, part: tuple[float, float, float, float], size: tuple[int, int]) -> np.ndarray:
+    """Shrink a part with fractional borders, which OpenCV cannot: rounding them would shift the picture."""
+    from PIL import Image
+
+    top, left, height, width = part
+    box = (left, top, min(left + width, image.shape[1]), min(top + height, image.shape[0]))
+    whole = Image.fromarray(image if image.shape[2] == 3 else image[..., 0])
+    shrunk = np.asarray(whole.resize(size[::-1], Image.Resampling.HAMMING, box=box))
+    return shrunk if shrunk.ndim == 3 else shrunk[..., None]
 
 
 def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -129,7 +129,7 @@ class JoinedStore:
     @property
     def failures(self) -> dict[int, str]:
         return {int(start) + index: reason for start, part in zip(self.starts, self.parts, strict=False)
-                for index, reason in part.failures.items()}
+                for index, reason in dict(part.failures).items()}
 
     def _find(self, index: int) -> tuple[Store, int]:
         part = int(np.searchsorted(self.starts, index, side="right")) - 1
