@@ -1,0 +1,30 @@
+"""How a network learns: losses, optimisers, schedules, augmentation, the loop, checkpoints and resuming.
+
+    history = fit(network, (x, y), epochs=5, validation=(xv, yv), augment="photo", checkpoint="run.safetensors")
+
+Works on any `nn.Module` that gives logits, and on uint8 or float tensors; `hubel.Model` calls it.
+"""
+
+from hubel.training import augment
+from hubel.training.augment import default_augmentation
+from hubel.training.callbacks import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    TerminateOnNaN,
+)
+from hubel.training.evaluation import evaluate
+from hubel.training.fitting import fit
+from hubel.training.history import History
+from hubel.training.optimizers import SGD, Adam, AdamW, RMSprop
+from hubel.training.source import ArraySource, Batch, BatchSource, DatasetSource
+
+__all__ = [
+    "SGD", "Adam", "AdamW", "ArraySource", "Batch", "BatchSource", "CSVLogger", "Callback", "DatasetSource",
+    "EarlyStopping", "History", "LambdaCallback", "LearningRateScheduler", "ModelCheckpoint", "RMSprop",
+    "ReduceLROnPlateau", "TerminateOnNaN", "augment", "default_augmentation", "evaluate", "fit",
+]
