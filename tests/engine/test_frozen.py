@@ -1,0 +1,162 @@
+"""The frozen copy computes what the network computes, and its input gradients are right."""
+
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from hubel.engine import frozen, using
+from hubel.engine.conv import FrozenConv2d
+from hubel.engine.fold import fold_batch_norm
+from hubel.nets import build
+from hubel.nets.efficientnet import SameConv2d
+
+
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("padding", [0, 1, 2, 4, "valid"])
+@pytest.mark.parametrize("groups", ["dense", "depthwise", 2])
+@pytest.mark.parametrize("size", [(9, 9), (8, 11)])
+def test_input_gradient_of_a_frozen_convolution_is_autograds(kernel, stride, padding, groups, size):
+    torch.manual_seed(0)
+    g = {"dense": 1, "depthwise": 4}.get(groups, groups)
+    conv = nn.Conv2d(4, 4, kernel, stride, padding, groups=g).double()
+    x = torch.randn(2, 4, *size, dtype=torch.float64, requires_grad=True)
+    expected = conv(x)
+    weight = torch.randn_like(expected)
+    (expected_gradient,) = torch.autograd.grad((expected * weight).sum(), x)
+    ours = FrozenConv2d(conv, torch.float64)(x)
+    (gradient,) = torch.autograd.grad((ours * weight).sum(), x)
+    torch.testing.assert_close(ours, expected)
+    torch.testing.assert_close(gradient, expected_gradient)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (9, 9), (8, 11), (7, 10)])
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("depthwise", [True, False])
+def test_tensorflow_padding_has_the_same_gradient_too(size, kernel, stride, depthwise):
+    torch.manual_seed(0)
+    conv = SameConv2d(4, 4, kernel, stride, groups=4 if depthwise else 1).double()
+    x = torch.randn(2, 4, *size, dtype=torch.float64, requires_grad=True)
+    expected = conv(x)
+    assert expected.shape[2:] == tuple(-(-n // stride) for n in size)
+    (expected_gradient,) = torch.autograd.grad(expected.square().sum(), x)
+    (gradient,) = torch.autograd.grad(FrozenConv2d(conv, torch.float64)(x).square().sum(), x)
+    torch.testing.assert_close(gradient, expected_gradient)
+
+
+def test_dilated_and_string_padded_convolutions():
+    torch.manual_seed(0)
+    dilated, same = nn.Conv2d(3, 6, 3, dilation=2, padding=2), nn.Conv2d(3, 6, 4, padding="same")
+    depthwise = nn.Conv2d(3, 3, 4, groups=3, padding="same")
+    for conv in (dilated.double(), same.double(), depthwise.double()):
+        x = torch.randn(1, 3, 10, 9, dtype=torch.float64, requires_grad=True)
+        (expected,) = torch.autograd.grad(conv(x).square().sum(), x)
+        (gradient,) = torch.autograd.grad(FrozenConv2d(conv, torch.float64)(x).square().sum(), x)
+        torch.testing.assert_close(gradient, expected)
+
+
+def _trained_statistics(network, x):
+    network.train()
+    for _ in range(3):
+        network(x)
+    return network.eval()
+
+
+def test_folding_keeps_the_function_and_removes_every_batch_norm():
+    torch.manual_seed(0)
+    x = torch.rand(4, 3, 32, 32)
+    network = _trained_statistics(build("small_resnet", 5, 3, seed=1), x)
+    expected = network(x)
+    count = fold_batch_norm(network, x)
+    assert count == 9  # one a convolution, shortcuts too
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in network.modules())
+    torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-4)
+
+
+class ReadTwice(nn.Module):
+    """The convolution's output is read by batch norm and again elsewhere: folding would be wrong."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.head = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Linear(8, 4)
+
+    def forward(self, x):
+        y = self.conv(x)
+        return self.head((self.norm(y) + y).mean(dim=(2, 3)))
+
+
+class CalledTwice(nn.Module):
+    """One convolution in two places, and a batch norm after only one of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.head = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3), nn.Linear(3, 4)
+
+    def forward(self, x):
+        return self.head(self.conv(self.norm(self.conv(x))).mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize("make", [ReadTwice, CalledTwice])
+def test_networks_that_must_not_be_folded_keep_their_function(make):
+    torch.manual_seed(0)
+    x = torch.rand(4, 3, 12, 12)
+    network = _trained_statistics(make(), x)
+    copy = frozen(network, x, "fp32")
+    torch.testing.assert_close(copy(x), network(x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("switch", ["layout", "bf16", "folding", "input_gradient"])
+def test_answers_do_not_depend_on_the_switches(switch):
+    torch.manual_seed(0)
+    x = torch.rand(6, 3, 32, 32)
+    network = _trained_statistics(build("small_resnet", 5, 3, seed=1), x)
+    for p in network.parameters():
+        p.requires_grad_(False)
+
+    def gradient(run):
+        a = x.clone().requires_grad_()
+        F.cross_entropy(run(a), torch.arange(6) % 5).backward()
+        return a.grad
+
+    with using(**{switch: False}):
+        run = frozen(network, x, "fp32")
+    torch.testing.assert_close(run(x), network(x), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(gradient(run), gradient(network), rtol=1e-3, atol=1e-6)
+
+
+def test_freezing_leaves_the_network_as_it_was():
+    network = build("small_resnet", 5, 3, seed=1).train()
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    frozen(network, torch.rand(2, 3, 32, 32))
+    assert network.training and all(p.requires_grad for p in network.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+
+
+def test_chunks_do_not_show(monkeypatch):
+    monkeypatch.setattr(sys.modules["hubel.engine.frozen"], "CHUNK_PIXELS", 2 * 32 * 32)
+    network = build("small_resnet", 5, 3, seed=1).eval()
+    x = torch.rand(7, 3, 32, 32, requires_grad=True)
+    run = frozen(network, x, "fp32")
+    torch.testing.assert_close(run(x), network(x), rtol=1e-4, atol=1e-4)
+    (a,) = torch.autograd.grad(run(x).square().sum(), x)
+    (b,) = torch.autograd.grad(network(x).square().sum(), x)
+    torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_low_precision_that_is_wrong_is_not_taken():
+    class Big(nn.Module):
+        """Differences that bf16 cannot hold: a large constant swamps the logits."""
+
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 3, 3)
+
+        def forward(self, x):
+            return (self.conv(x).mean(dim=(2, 3)) * 1e-2 + 1000) - 1000
+
+    x = torch.rand(4, 1, 32, 32)
+    assert frozen(Big(), x).precision == "fp32"

@@ -1,0 +1,30 @@
+"""The pretrained backbone classifies real photos, and the fast path agrees with it."""
+
+import numpy as np
+import pytest
+import torch
+
+import hubel
+from hubel.data import read_image
+
+
+@pytest.fixture(scope="module")
+def model():
+    return hubel.pretrained()
+
+
+def test_it_knows_photos(model, shared_data):
+    files = sorted((shared_data / "imagenet").glob("*.JPEG"))[:40]
+    truth = np.array([int(f.name.split("_")[0]) for f in files])
+    photos = [read_image(f, size=(224, 224), channels=3) for f in files]
+    predicted = model.predict(photos).argmax(axis=1)
+    assert (predicted == truth).mean() > 0.65  # published top-1 75.1%, squashed photos cost some
+    assert model.classes[int(truth[0])].split()[0].lower() in files[0].name.replace("_", " ").lower()
+
+
+def test_fast_logits_are_close_and_full_ones_equal(model):
+    x = torch.rand(2, 3, 224, 224)
+    with torch.no_grad():
+        exact = model(x)
+        torch.testing.assert_close(model.fast(x, "fp32")(x), exact, rtol=1e-3, atol=1e-3)
+        assert (model.fast(x)(x) - exact).std() < 0.05 * exact.std()
