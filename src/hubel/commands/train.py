@@ -1,0 +1,64 @@
+"""Train a model on DATA and save it to a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    data: Annotated[str, typer.Argument(help="A folder with a subfolder of images per class, MNIST or CIFAR files, an "
+                                             ".npz file, or 'digits'.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model's file.", dir_okay=False)] = Path("model.hubel"),
+    minutes: Annotated[float | None, typer.Option(help="A budget that is kept to.",
+                                                  show_default="as long as it is worth")] = None,
+    epochs: Annotated[int | None, typer.Option(help="How often every image is seen.",
+                                               show_default="by the number of images")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a model that is there.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Train a model on DATA and save it to a file.
+
+    A fifth of the images, drawn with the seed, is kept apart for testing, unless DATA has a test set of its own.
+    Interrupted, the same command goes on where it was.
+
+    Examples:
+
+    - hubel train photos/ -o flowers.hubel
+
+    - hubel train mnist/ --minutes 2
+
+    - hubel evaluate photos/ --model flowers.hubel
+    """
+    from hubel import data as room
+    from hubel.errors import InputError
+    from hubel.study.opening import device_for
+    from hubel.study.stages.training import duration, notes
+    from hubel.study.statistics import wilson
+    from hubel.study.stages.evaluation import evaluate
+    from hubel.study.subject import Subject
+    from hubel.study.teach import teach
+
+    chosen = device_for(device)
+    if minutes is not None and not minutes > 0:
+        raise InputError(f"--minutes {minutes}: give a number above 0")
+    if out.exists() and not force:
+        raise InputError(f"{out} exists: give another -o, or --force to overwrite it")
+    if not out.parent.is_dir():
+        raise InputError(f"{out.parent} is no folder: make it, or give another -o")
+    checkpoint = out.with_name(f"{out.name}.training")
+    source = room.load(data, seed=seed)
+    taught = teach(source, minutes=minutes, epochs=epochs, seed=seed, device=chosen, checkpoint=checkpoint,
+                   verbose=0 if quiet else 1)
+    if taught.interrupted:
+        raise KeyboardInterrupt
+    taught.model.save(out, **notes(source, taught))
+    checkpoint.unlink(missing_ok=True)
+    found = evaluate(Subject(taught.model, source, seed), 0)
+    low, high = wilson(found["correct"], found["n"])
+    print(f"{out}: {found['accuracy']:.1%} of {found['n']:,} test images ({low:.1%} to {high:.1%}), trained in "
+          f"{duration(taught.seconds)}")

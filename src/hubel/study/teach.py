@@ -1,0 +1,103 @@
+"""Training on a data set without being told how: which network, how long, with what. Depends on nets, model, training.
+
+Photos with few images a class: the pretrained EfficientNet-Lite0, transferred. Everything else: a small residual
+network, from scratch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hubel import nets
+from hubel.data import Dataset, Source
+from hubel.errors import InputError
+from hubel.model import Model
+
+TRANSFER_BELOW = 1500  # images a class: above that, training from scratch on photos becomes worth its hours
+_HELD_OUT = 0.1
+_HELD_OUT_MOST = 2000
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A trained model, and how it came about: `recipe` is a sentence, `history` a training.History as a dictionary."""
+
+    model: Model
+    history: dict[str, Any]
+    seconds: float
+    recipe: str
+    images: int
+    held_out: int
+    interrupted: bool
+
+
+def teach(source: Source, *, minutes: float | None = None, epochs: int | None = None, seed: int = 0, device: str = "cpu",
+          checkpoint: str | Path | None = None, verbose: int = 1) -> Taught:
+    """Train a model on `source.train`; the test images are not looked at.
+
+    Goes on from `checkpoint` if it is there. Raises InputError for options out of range, DivergedError if training does.
+    """
+    if epochs is not None and epochs < 1:
+        raise InputError(f"epochs={epochs}: give at least 1")
+    few = len(source.train) / len(source.classes) < TRANSFER_BELOW
+    if source.kind == "photo" and few:
+        from hubel.study.transferring import transferred
+
+        return transferred(source, minutes=minutes, epochs=epochs, seed=seed, device=device, checkpoint=checkpoint,
+                           verbose=verbose)
+    return from_scratch(source, minutes=minutes, epochs=epochs, seed=seed, device=device, checkpoint=checkpoint,
+                        verbose=verbose)
+
+
+def from_scratch(source: Source, *, minutes: float | None, epochs: int | None, seed: int, device: str,
+                 checkpoint: str | Path | None, verbose: int) -> Taught:
+    train, held = hold_out(source.train, seed)
+    size, channels = training_size(source.train), source.train.channels_hint()
+    mean, std = pixel_statistics(train, size, channels, seed)
+    network = nets.default(len(source.classes), channels, size, seed=seed).to(device)
+    model = Model(network, source.classes, size=size, channels=channels, mean=mean, std=std)
+    chosen = epochs or (None if minutes else default_epochs(len(train), source.kind))
+    options: dict[str, Any] = {"learning_rate": 0.01, "weight_decay": 0.05, "label_smoothing": 0.1, "augment": source.kind}
+    model.compile("adamw", metrics=("accuracy",))
+    history = model.fit(train, epochs=chosen, batch_size=batch_size(len(train)), validation_data=held, seed=seed,
+                        minutes=minutes, checkpoint=checkpoint, verbose=verbose, **options)
+    what = {"digit": "shifts, turns and scales", "photo": "crops, mirroring and colour changes"}.get(
+        source.kind, "shifts and mirroring")
+    recipe = (f"AdamW with a one-cycle schedule, label smoothing 0.1, batches of {batch_size(len(train))}; the images were "
+              f"altered anew in every epoch ({what}).")
+    return Taught(model, history.to_dict(), history.seconds[-1] if history.seconds else 0.0, recipe, len(train),
+                  len(held), history.interrupted)
+
+
+def hold_out(train: Dataset, seed: int) -> tuple[Dataset, Dataset]:
+    """(rest, held out): a tenth, 2,000 images at most, for the learning curve; nothing is chosen by it."""
+    return train.split(min(_HELD_OUT, _HELD_OUT_MOST / len(train)), seed)
+
+
+def training_size(train: Dataset) -> tuple[int, int]:
+    """The images' own size if they share one of at most 128 pixels a side, else 128 x 128 at most, in proportion 1."""
+    (height, width), same = train.size_hint()
+    if same and max(height, width) <= 128:
+        return height, width
+    side = int(min(128, max(16, round(np.sqrt(height * width)))))
+    return side, side
+
+
+def pixel_statistics(train: Dataset, size: tuple[int, int], channels: int, seed: int) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel in 0..1, over 2,000 training images at most."""
+    pixels = train.sample(min(len(train), 2000), seed).arrays(size, channels).astype(np.float32) / 255
+    return pixels.mean((0, 1, 2)).tolist(), np.maximum(pixels.std((0, 1, 2)), 1e-3).tolist()
+
+
+def batch_size(images: int) -> int:
+    """Small sets get small batches, so that an epoch has some twenty steps at least."""
+    return int(min(128, max(16, 2 ** round(np.log2(max(images, 32) / 24)))))
+
+
+def default_epochs(images: int, kind: str) -> int:
+    """Enough to see some 32,000 digits or 400,000 other pictures, between 3 and 60 times each."""
+    return int(np.clip(round((32_000 if kind == "digit" else 400_000) / images), 3 if kind == "digit" else 8, 60))
