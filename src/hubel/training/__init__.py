@@ -7,6 +7,7 @@ Works on any `nn.Module` that gives logits, and on uint8 or float tensors; `hube
 
 from hubel.training import augment
 from hubel.training.augment import default_augmentation
+from hubel.training.averaging import Ema, Lookahead
 from hubel.training.callbacks import (
     Callback,
     CSVLogger,
@@ -25,6 +26,6 @@ from hubel.training.source import ArraySource, Batch, BatchSource, DatasetSource
 
 __all__ = [
     "SGD", "Adam", "AdamW", "ArraySource", "Batch", "BatchSource", "CSVLogger", "Callback", "DatasetSource",
-    "EarlyStopping", "History", "LambdaCallback", "LearningRateScheduler", "ModelCheckpoint", "RMSprop",
+    "EarlyStopping", "Ema", "History", "LambdaCallback", "LearningRateScheduler", "Lookahead", "ModelCheckpoint", "RMSprop",
     "ReduceLROnPlateau", "TerminateOnNaN", "augment", "default_augmentation", "evaluate", "fit",
 ]

@@ -16,11 +16,13 @@ from hubel.training import augment as augmentation
 from hubel.training import checkpoint as checkpoints
 from hubel.training import evaluation, losses, optimizers, precision, schedules
 from hubel.training import metrics as measures
+from hubel.training.averaging import Ema, Lookahead
 from hubel.training.callbacks import Callback
 from hubel.training.history import History
 from hubel.training.interrupt import Interrupt
 from hubel.training.loop import Run
 from hubel.training.progress import Display, duration
+from hubel.training.resume import load, load_callbacks, save
 from hubel.training.source import BatchSource, as_source, steps
 
 
@@ -43,6 +45,8 @@ def fit(
     class_weight: Mapping[int, float] | Sequence[float] | None = None,
     clip_norm: float | None = None,
     accumulate: int = 1,
+    ema: float | None = None,
+    lookahead: Lookahead | bool | None = None,
     rates: Callable[[str], float] | None = None,
     seed: int = 0,
     shuffle: bool = True,
@@ -75,6 +79,8 @@ def fit(
         images are; a transform that changes their meaning is warned of.
     weight_decay, label_smoothing, class_weight, clip_norm (largest norm of the whole gradient), accumulate (batches
         per step) : as in the literature; decay spares biases and norms. `rates(name)` multiplies a parameter's rate.
+    ema : the decay of an average of the weights, which is validated and kept (see `averaging.Ema`). lookahead: True, or
+        an `averaging.Lookahead`.
     minutes : a budget that is kept to, validation included: the schedule follows the share of epochs or of time that
         is spent, whichever is further, so that it always ends at its end. The last epoch may be cut short. Results
         then depend on the machine's speed.
@@ -110,6 +116,7 @@ def fit(
         loss=losses.get(loss, label_smoothing), metrics=measures.get(metrics), schedule=schedules.get(schedule),
         epochs=epochs, batch_size=batch_size, seed=seed, shuffle=shuffle, budget=None if minutes is None else 60 * minutes,
         class_weight=losses.class_weights(class_weight, source.classes), accumulate=accumulate, clip_norm=clip_norm,
+        averages=_averages(ema, lookahead),
         validation_freq=validation_freq, callbacks=callbacks, model=network if model is None else model,
         display=Display(verbose, epochs), interrupt=Interrupt(),
         history=History(params={"epochs": epochs, "steps": steps(len(source), batch_size), "verbose": verbose}),
@@ -126,7 +133,8 @@ def fit(
 
 def _carry_out(run: Run) -> None:
     """From where the run stands to its end, or to Ctrl-C."""
-    if run.load():
+    kept = load(run)
+    if kept is not None:
         if run.finished:
             run.display.line(f"{run.checkpoint} tells of a finished run: its weights are loaded; delete it to train anew")
             return
@@ -139,8 +147,8 @@ def _carry_out(run: Run) -> None:
         callback.set_model(run.model)
         callback.set_params(run.history.params)
         callback.on_train_begin()
-    if run.resumed:
-        run.load_callbacks()
+    if kept is not None:
+        load_callbacks(run, kept)
     if getattr(run.model, "stop_training", False) is True:
         run.model.stop_training = False
     try:
@@ -148,18 +156,19 @@ def _carry_out(run: Run) -> None:
     finally:
         run.display.close()
     if run.history.interrupted:
-        run.save()
+        save(run)
         best = run.history.best_epoch
         if best is not None:
             run.set_weights(run.best_weights)
-        kept = "the last step's weights" if best is None else f"epoch {best + 1}'s weights, the best,"
+        which = "the last step's weights" if best is None else f"epoch {best + 1}'s weights, the best,"
         again = "" if run.checkpoint is None else f"; the same call goes on from {run.checkpoint}"
-        run.display.line(f"stopped in epoch {run.epoch + 1}: {kept} are kept{again}")
+        run.display.line(f"stopped in epoch {run.epoch + 1}: {which} are kept{again}")
     for callback in run.callbacks:
         callback.on_train_end()
     if not run.history.interrupted:
         run.finished = True
-        run.save()
+        save(run)
+    run.history.interrupted |= run.interrupt.requested
 
 
 def _config(settings: dict[str, Any], network: nn.Module, source: BatchSource, validation: BatchSource | None,
@@ -189,6 +198,16 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in value]
     text = repr(value)
     return getattr(value, "__qualname__", type(value).__qualname__) if " at 0x" in text or "\n" in text else text
+
+
+def _averages(ema: float | None, lookahead: Lookahead | bool | None) -> list[Ema | Lookahead]:
+    chosen: list[Ema | Lookahead] = []
+    if lookahead:
+        like = Lookahead() if lookahead is True else lookahead  # a new one: the average is this run's
+        chosen.append(Lookahead(like.every, like.decay, like.decay_grows))
+    if ema is not None:
+        chosen.append(Ema(ema))
+    return chosen
 
 
 def _image_size(source: BatchSource) -> tuple[int, int] | None:

@@ -8,22 +8,24 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hubel.errors import DivergedError
-from hubel.training import checkpoint, evaluation, losses, metrics, schedules
+from hubel.training import evaluation, losses, metrics, schedules
+from hubel.training.averaging import Ema, Lookahead
 from hubel.training.callbacks import Callback
 from hubel.training.history import History
 from hubel.training.interrupt import Interrupt
 from hubel.training.precision import Context, forward_context
 from hubel.training.progress import Display, duration
 from hubel.training.randomness import Draws, step_seed
+from hubel.training.resume import save
 from hubel.training.source import Batch, BatchSource, steps
 
 Augment = Callable[[Tensor, Tensor, Draws], tuple[Tensor, Tensor]]
@@ -56,6 +58,7 @@ class Run:
     display: Display
     interrupt: Interrupt
     history: History
+    averages: list[Ema | Lookahead]
     checkpoint: Path | None
     checkpoint_seconds: float
     config: dict[str, Any]
@@ -69,16 +72,16 @@ class Run:
     finished: bool = False
     best_score: tuple[float, ...] | None = None
     best_weights: dict[str, Tensor] = field(default_factory=dict)
-    _sums: dict[str, float] = field(default_factory=dict)
-    _seen: int = 0
-    _began: float = 0.0
-    _saved: float = 0.0
-    _reserve: float | None = None  # seconds one validation takes
-    _context: Context | None = None
-    _low: bool | None = None  # precision of the forward pass, once known
+    sums: dict[str, float] = field(default_factory=dict)
+    seen: int = 0
+    began: float = 0.0
+    saved: float = 0.0
+    reserve: float | None = None  # seconds one validation takes
+    context: Context | None = None
+    low: bool | None = None  # precision of the forward pass, once known
 
     def __post_init__(self) -> None:
-        self._began = self._saved = time.monotonic()
+        self.began = self.saved = time.monotonic()
         self._parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self._device = evaluation.device_of(self.network)
         self._batches = steps(len(self.source), self.batch_size)
@@ -89,7 +92,7 @@ class Run:
     @property
     def elapsed(self) -> float:
         """Seconds spent on this run so far, before interruptions too."""
-        return time.monotonic() - self._began
+        return time.monotonic() - self.began
 
     @property
     def share(self) -> float:
@@ -110,7 +113,7 @@ class Run:
 
     def logs(self) -> dict[str, float]:
         """Means over the epoch so far."""
-        return {name: total / max(self._seen, 1) for name, total in self._sums.items()}
+        return {name: total / max(self.seen, 1) for name, total in self.sums.items()}
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the network's state."""
@@ -124,9 +127,10 @@ class Run:
     def train(self) -> None:
         """Epochs until all are done, the budget is spent, a callback says stop, or Ctrl-C."""
         while not self.stop and (self.epochs is None or self.epoch < self.epochs) and not self._out_of_time():
-            self._call("on_epoch_begin", self.epoch)
+            if self.batch == 0:
+                self._call("on_epoch_begin", self.epoch)
             train_mode(self.network)
-            self.display.begin(self.epoch, self._batches, self.batch)
+            self.display.begin(self.epoch, self._batches, self.batch, self.seen)
             for batch in self.source.epoch(self.epoch, self.seed, self.batch_size, self.batch, self.shuffle):
                 self._train_batch(batch)
                 if self._out_of_time() or (self.interrupt.requested and self._between_steps()):
@@ -138,6 +142,8 @@ class Run:
         if self._out_of_time() and (self.epochs is None or self.epoch < self.epochs):
             self.history.stopped = f"the budget of {duration(self.budget or 0)} is spent"
         self.history.stopped = self.stop or self.history.stopped
+        for average in self.averages:
+            average.finish(self.network)
 
     def _train_batch(self, batch: Batch) -> None:
         if self._on_batch:
@@ -150,10 +156,10 @@ class Run:
         x, y = batch.x, batch.y
         if self.augment is not None:
             x, y = self.augment(x, y, Draws(self.seed, self.epoch, batch.places, self.source.fetch, len(self.source)))
-        x, y = evaluation.to_input(x, self._device, self.normalise), y.to(self._device)
-        if self._context is None:
-            self._context, self._low = forward_context(self.network, x, self._low)
-        with self._context():
+        x, y = self._to_input(x), y.to(self._device)
+        if self.context is None:
+            self.context, self.low = forward_context(self.network, x, self.low)
+        with self.context():
             outputs = self.network(x)
         outputs = evaluation.check_outputs(outputs, len(x)).float()
         values = evaluation.per_sample("loss", self.loss(outputs, y), len(x))
@@ -169,12 +175,12 @@ class Run:
             self._add("loss", value, len(x))
             for name, metric in self.metrics.items():
                 self._add(name, evaluation.per_sample(name, metric(detached, y), len(x)).mean().item(), len(x))
-        self._seen += len(x)
+        self.seen += len(x)
         self.batch += 1
         self.step += 1
         for callback in self._on_batch:
             callback.on_train_batch_end(self.batch - 1, self.logs())
-        self.display.step(self.batch, self._seen, self.logs, self.share, self.elapsed)
+        self.display.step(self.batch, self.seen, self.logs, self.share, self.elapsed)
 
     def _learn(self, mean: Tensor) -> None:
         """Gradients, and a step when as many batches as asked for have been added up."""
@@ -187,45 +193,60 @@ class Run:
             if self.clip_norm is not None:
                 torch.nn.utils.clip_grad_norm_(self._parameters, self.clip_norm)
             self.optimizer.step()
+            for average in self.averages:
+                average.step(self.network, self.step, self.share)
 
     def _end_epoch(self) -> bool:
         """Validate, record, tell the callbacks, keep the best, save. False if Ctrl-C came during validation."""
+        self._swap_average()
+        try:
+            logs = self._close_epoch()
+        finally:
+            self._swap_average()
+        if not logs:
+            return False
+        self.display.end(self.epoch, self.seen, logs, self.elapsed)
+        self.epoch, self.batch = self.epoch + 1, 0
+        self.sums, self.seen = {}, 0
+        save(self)
+        return True
+
+    def _close_epoch(self) -> dict[str, float]:
         logs = self.logs()
         last = self._out_of_time() or self.epoch + 1 == self.epochs
         if self.validation is not None and (last or (self.epoch + 1) % self.validation_freq == 0):
-            measured = self._validate()
+            measured = self._validate(self.validation)
             if not measured:
-                return False
+                return {}
             logs.update(measured)
         logs["learning_rate"] = self.learning_rate
-        if not all(math.isfinite(v) for v in logs.values()) or not all(torch.isfinite(p).all() for p in self._parameters):
+        finite = all(math.isfinite(v) for v in logs.values()) and all(torch.isfinite(p).all() for p in self._parameters)
+        if not finite:
             self._diverged(logs.get("val_loss", logs["loss"]))
         self.history.append(self.epoch, logs, self.elapsed)
         self._keep_best(logs)
         self._call("on_epoch_end", self.epoch, logs)
         if getattr(self.model, "stop_training", False) is True:
             self.stop = self.stop or "a callback set stop_training"
-        self.display.end(self.epoch, self._seen, logs, self.elapsed)
-        self.epoch, self.batch = self.epoch + 1, 0
-        self._sums, self._seen = {}, 0
-        self.save()
-        return True
+        return logs
 
-    def _validate(self) -> dict[str, float]:
-        assert self.validation is not None
+    def _validate(self, source: BatchSource) -> dict[str, float]:
         began = time.monotonic()
-        found = evaluation.run(self.network, self.validation, self.loss, self.metrics, self.normalise, self.batch_size,
-                               self._context or nullcontext, lambda: self.interrupt.requested)
-        self._reserve = time.monotonic() - began
+        if self.context is None:  # resumed at the very end of an epoch
+            x, _ = source.fetch(np.arange(min(self.batch_size, len(source))))
+            self.context, self.low = forward_context(self.network, self._to_input(x), self.low)
+        found = evaluation.run(self.network, source, self.loss, self.metrics, self.normalise, self.batch_size,
+                               self.context, lambda: self.interrupt.requested)
+        self.reserve = time.monotonic() - began
         return {f"val_{name}": value for name, value in found.items()}
 
     def _validation_seconds(self) -> float:
         """What one validation took, or before the first: a third of a training step per sample, from the steps so far."""
         if self.validation is None:
             return 0.0
-        if self._reserve is not None:
-            return self._reserve
-        return self.elapsed / max(self._seen, 1) * len(self.validation) / 3 if self._seen else 0.0
+        if self.reserve is not None:
+            return self.reserve
+        return self.elapsed / max(self.seen, 1) * len(self.validation) / 3 if self.seen else 0.0
 
     def _out_of_time(self) -> bool:
         return self.budget is not None and self.share >= 1.0
@@ -254,66 +275,30 @@ class Run:
             self.best_score, self.history.best_epoch, self.best_weights = score, self.epoch, self.weights()
 
     def _save_when_due(self) -> None:
-        due = self.checkpoint is not None and time.monotonic() - self._saved >= self.checkpoint_seconds
+        due = self.checkpoint is not None and time.monotonic() - self.saved >= self.checkpoint_seconds
         if due and self._between_steps():
-            self.save()
+            save(self)
 
     def _between_steps(self) -> bool:
         """Whether no gradients wait to be completed by further batches."""
         return self.batch % self.accumulate == 0 or self.batch == self._batches
 
-    def save(self) -> None:
-        """Write the checkpoint, if there is to be one."""
-        if self.checkpoint is None:
-            return
-        optimizer_tensors, optimizer_meta = checkpoint.optimizer_state(self.optimizer)
-        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()} | optimizer_tensors
-        tensors |= {f"best.{k}": v for k, v in self.best_weights.items()}
-        for i, callback in enumerate(self.callbacks):
-            tensors |= {f"callback.{i}.{k}": v for k, v in callback.tensors().items()}
-        meta = {"config": self.config, "epoch": self.epoch, "batch": self.batch, "step": self.step,
-                "elapsed": self.elapsed, "reserve": self._reserve, "sums": self._sums, "seen": self._seen,
-                "rate_scale": self.rate_scale, "stop": self.stop, "best_score": self.best_score,
-                "history": self.history.to_dict(), "optimizer": optimizer_meta, "finished": self.finished,
-                "low": self._low,
-                "callbacks": [callback.state() for callback in self.callbacks]}
-        checkpoint.write(self.checkpoint, tensors, meta)
-        self._saved = time.monotonic()
-
-    def load(self) -> bool:
-        """Take the state from the checkpoint, if there is one. True if so. InputError if it is another run's."""
-        if self.checkpoint is None or not self.checkpoint.exists():
-            return False
-        tensors, meta = checkpoint.read(self.checkpoint)
-        checkpoint.compare(self.checkpoint, meta["config"], self.config)
-        self.network.load_state_dict(_under("network.", tensors))
-        self.best_weights = _under("best.", tensors)
-        checkpoint.load_optimizer(self.optimizer, tensors, meta["optimizer"])
-        for name in ("epoch", "batch", "step", "rate_scale", "stop", "finished"):
-            setattr(self, name, meta[name])
-        self._sums, self._seen = meta["sums"], meta["seen"]
-        self._reserve, self._low = meta["reserve"], meta["low"]
-        self._began = time.monotonic() - meta["elapsed"]
-        self.best_score = None if meta["best_score"] is None else tuple(meta["best_score"])
-        self.history = History(**{**meta["history"], "interrupted": False})
-        self.resumed = True
-        return True
-
-    def load_callbacks(self) -> None:
-        """Give the callbacks their state back, after their on_train_begin."""
-        assert self.checkpoint is not None
-        tensors, meta = checkpoint.read(self.checkpoint)
-        for i, (callback, state) in enumerate(zip(self.callbacks, meta["callbacks"], strict=True)):
-            callback.load(state, _under(f"callback.{i}.", tensors))
-
     # -- small things -----------------------------------------------------------------------------------------------
+
+    def _to_input(self, x: Tensor) -> Tensor:
+        return evaluation.to_input(x, self._device, self.normalise)
+
+    def _swap_average(self) -> None:
+        for average in self.averages:
+            if isinstance(average, Ema):
+                average.swap(self.network)
 
     def _call(self, hook: str, *arguments: Any) -> None:
         for callback in self.callbacks:
             getattr(callback, hook)(*arguments)
 
     def _add(self, name: str, value: float, count: int) -> None:
-        self._sums[name] = self._sums.get(name, 0.0) + value * count
+        self.sums[name] = self.sums.get(name, 0.0) + value * count
 
     def _weights_of(self, y: Tensor) -> Tensor:
         assert self.class_weight is not None
@@ -339,7 +324,3 @@ def seed_torch(seed: int, device: torch.device) -> None:
 
 def _overrides(callback: Callback, *hooks: str) -> bool:
     return any(getattr(type(callback), h, None) is not getattr(Callback, h) or h in vars(callback) for h in hooks)
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

@@ -16,7 +16,7 @@ class Display:
         self.epochs, self.verbose = epochs, 1 if verbose == "auto" else int(verbose)
         self._bar: Any = None
         self._task: Any = None
-        self._drawn = 0.0
+        self._drawn, self._seen_before = 0.0, 0
         self._epoch_began = time.monotonic()
         if self.verbose == 1 and sys.stderr.isatty():
             from rich.console import Console
@@ -26,7 +26,8 @@ class Display:
                                  TextColumn("{task.fields[facts]}"), console=Console(stderr=True),
                                  auto_refresh=False, transient=True)
 
-    def begin(self, epoch: int, batches: int, done: int) -> None:
+    def begin(self, epoch: int, batches: int, done: int, seen: int) -> None:
+        self._seen_before = seen
         self._epoch_began = time.monotonic()
         if self._bar is not None:
             self._bar.start()
@@ -38,7 +39,7 @@ class Display:
         if self._bar is None or now - self._drawn < _REDRAW:
             return
         self._drawn = now
-        rate = seen / max(now - self._epoch_began, 1e-9)
+        rate = (seen - self._seen_before) / max(now - self._epoch_began, 1e-9)
         left = elapsed * (1 - share) / share if share > 0 else 0.0
         facts = f"{_describe(logs())}  {_rate(rate)}  {duration(left)} left"
         self._bar.update(self._task, completed=done, facts=facts)
@@ -48,7 +49,8 @@ class Display:
         spent = max(time.monotonic() - self._epoch_began, 1e-9)
         if self._bar is not None:
             self._bar.remove_task(self._task)
-        self.line(f"{self._name(epoch)}: {_describe(logs)}, {_rate(seen / spent)}, {duration(elapsed)}")
+        rate = _rate((seen - self._seen_before) / spent)
+        self.line(f"{self._name(epoch)}: {_describe(logs)}, {rate}, {duration(elapsed)}")
 
     def line(self, text: str) -> None:
         if self._bar is not None:
