@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+if "HUBEL_CACHE" not in os.environ:  # what is measured and kept during the tests leaves with them
+    os.environ["HUBEL_CACHE"] = tempfile.mkdtemp(prefix="hubel-tests-")
+    atexit.register(shutil.rmtree, os.environ["HUBEL_CACHE"], ignore_errors=True)
+os.environ.setdefault("MPLBACKEND", "Agg")
+settings.register_profile("hubel", deadline=None, derandomize="CI" in os.environ)  # no test asserts a time
+settings.load_profile("hubel")
 
 
 @pytest.fixture(scope="session")

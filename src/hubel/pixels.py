@@ -116,8 +116,8 @@ def parse_eps(eps: float | str) -> float:
     Raises InputError for text that is not a number, negatives, NaN.
     """
     try:
-        value = float(Fraction(eps.strip())) if isinstance(eps, str) and "/" in eps else float(eps)
-    except (ValueError, ZeroDivisionError) as error:
+        value = float(Fraction(eps.replace(" ", ""))) if isinstance(eps, str) and "/" in eps else float(eps)
+    except (ValueError, TypeError, ZeroDivisionError) as error:
         raise InputError(f"eps={eps!r} is not a number: write '8/255' or 0.03") from error
     if not np.isfinite(value) or value < 0:
         raise InputError(f"eps={eps!r} must be a finite number of at least 0")

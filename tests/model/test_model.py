@@ -46,7 +46,8 @@ def test_any_size_grey_and_lists_of_different_sizes():
 
 
 @pytest.mark.parametrize(("x", "word"), [
-    (np.full((2, 16, 16, 3), np.nan), "NaN"), (np.full((2, 16, 16, 3), 7.0), "0..1"), (np.zeros((2, 16, 16, 3), int), "uint8"),
+    (np.full((2, 16, 16, 3), np.nan), "NaN"), (np.full((2, 16, 16, 3), 7.0), "0..1"),
+    (np.zeros((2, 16, 16, 3), int), "uint8"),
     (np.zeros((1, 2, 16, 16, 3)), "dimensions"), (np.zeros((2, 16, 16, 5)), "channels"), (np.zeros((0, 16, 3)), "no pixels"),
     ("photo.jpg", "numbers"),
 ])  # fmt: skip
@@ -227,7 +228,8 @@ def test_fit_on_images_learns_and_names_classes():
 
 @pytest.mark.parametrize(("x", "y", "word"), [
     (np.zeros((4, 8, 8), np.uint8), np.zeros(3, int), "targets"), (np.zeros((4, 8, 8), np.uint8), None, "targets"),
-    (np.zeros((4, 8, 8), np.uint8), np.full(4, 9), "class number"), (np.zeros((0, 8, 8), np.uint8), np.zeros(0, int), "no samples"),
+    (np.zeros((4, 8, 8), np.uint8), np.full(4, 9), "class number"),
+    (np.zeros((0, 8, 8), np.uint8), np.zeros(0, int), "no samples"),
 ])  # fmt: skip
 def test_bad_training_data_gets_one_line(x, y, word):
     with pytest.raises(InputError, match=word):
