@@ -52,7 +52,9 @@ def find_leaks(train: Dataset, test: Dataset) -> tuple[Leak, ...]:
     Exact copies have the same pixels, whatever the file format. Near copies survive recompression, resizing, changes of
     brightness and contrast and the loss of a border of 1%; not mirroring, rotation or stronger cropping. Among glyphs the
     limit is so strict that only changes of contrast and slight noise are sure to be seen: strong JPEG compression is
-    found about half the time, resizing is not. Images of a single colour count only if exact. 60,000 against 10,000 MNIST digits take seconds; memory is 1 kB an image.
+    found about half the time, resizing is not. Images of a single colour count only if exact.
+
+    60,000 against 10,000 MNIST digits take seconds; memory is 1 kB an image.
     """
     if not len(train) or not len(test):
         return ()
