@@ -9,7 +9,11 @@ import torch
 from torch import nn
 
 from hubel.errors import InputError, ModelError
+from hubel.nets.cifar_resnet import CifarResNet
+from hubel.nets.classic import alexnet, lenet, vgg
+from hubel.nets.depths import DepthsNet
 from hubel.nets.efficientnet import EfficientNetLite, pretrained_lite0
+from hubel.nets.imagenet_resnet import resnet18, resnet34, resnet50
 from hubel.nets.resnet import SmallResNet
 
 
@@ -19,9 +23,23 @@ def _efficientnet(classes: int, channels: int = 3, **options: Any) -> nn.Module:
     return EfficientNetLite(classes, **options)
 
 
+def _depths(classes: int, channels: int = 3, **options: Any) -> nn.Module:
+    if channels != 3:
+        raise InputError(f"efficientnet_lite0_depths takes 3 channels, not {channels}: repeat grey images (Model does)")
+    return DepthsNet(classes, **options)
+
+
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "small_resnet": SmallResNet,
+    "lenet": lenet,
+    "alexnet": alexnet,
+    "vgg": vgg,
+    "resnet18": resnet18,
+    "resnet34": resnet34,
+    "resnet50": resnet50,
+    "cifar_resnet": CifarResNet,
     "efficientnet_lite0": _efficientnet,
+    "efficientnet_lite0_depths": _depths,
 }
 
 
