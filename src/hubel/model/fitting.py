@@ -62,7 +62,7 @@ def pair(model: Model, x: Any, y: Any = None) -> tuple[Any, Tensor]:
         if model.channels is None:
             raise InputError("this network takes arrays of numbers, not a Dataset of images")
         images = x.arrays(model.size, model.channels)
-        return _learn_shape(model, torch.from_numpy(images).permute(0, 3, 1, 2)), torch.as_tensor(x.labels)
+        return _learn_shape(model, torch.from_numpy(images).permute(0, 3, 1, 2)), torch.tensor(x.labels)
     if x is None or y is None:
         raise InputError("give inputs x and targets y, or a Dataset")
     inputs = _inputs(model, x)
