@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import importlib
 import os
 import pkgutil
@@ -79,21 +80,31 @@ def _run_command(name: str, words: list[str]) -> int:
     import typer
 
     function = getattr(importlib.import_module(f"hubel.commands.{name.replace('-', '_')}"), name.replace("-", "_"))
+    raised: list[BaseException] = []
+
+    @functools.wraps(function)
+    def command(*arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except (KeyboardInterrupt, OSError) as error:  # of which Typer makes exits of its own
+            raised.append(error)
+            return 1
+
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown",
                       context_settings={"help_option_names": ["-h", "--help"]})
-    app.command()(function)
+    app.command()(command)
     try:
         code = typer.main.get_command(app).main(words, prog_name=f"hubel {name}", standalone_mode=False)
     except typer.Exit as error:
         return int(error.exit_code)
-    except typer.Abort as error:
-        raise KeyboardInterrupt from error
     except Exception as error:
         # Typer's errors of usage; their class is Click's in some of its versions and its own in others.
         message = getattr(error, "format_message", None)
         if message is None:
             raise
         raise InputError(f"{' '.join(message().split()).rstrip('.')} (see 'hubel {name} --help')") from error
+    if raised:
+        raise raised[0]
     return code if isinstance(code, int) else 0
 
 

@@ -78,7 +78,7 @@ def made_up_facts(folder: Path, classes: int = 10) -> dict[str, Any]:
                       "detail": "Six pieces for each of eight units.", "units": [
                           {"pictures": [digit() for _ in range(6)], "text": f"unit {u}: 5 of 6 are {u}"}
                           for u in range(8)]}]},
-                 "classes": {"small": True, "indices": list(range(10)), "steps": 128, "finding": "What each class wants.",
+                 "classes": {"small": True, "images": 359, "indices": list(range(10)), "steps": 128, "finding": "What each class wants.",
                              "detail": "Made from noise in 128 steps.", "shown": [
                                  {"class": c, "picture": change(), "text": "99% sure"} for c in names[:10]]},
                  "decisions": {"small": True, "indices": [1, 2, 3], "finding": "Strokes decide.", "detail": "Absolute scale.",
@@ -92,7 +92,7 @@ def made_up_facts(folder: Path, classes: int = 10) -> dict[str, Any]:
                                              "pictures": [digit(), change(), digit()]} for _ in range(6)],
                    "sturdy": [{"true": names[0], "predicted": None, "eps": None, "confidence": None, "magnified": 4,
                                "tried": 64 / 255, "pictures": [digit(), change(), digit()]} for _ in range(6)]},
-        "kshot": {"test": 360, "all": 143.7, "chance": .1, "detail": "Mean of 10 draws, band: 95% interval of the mean.",
+        "kshot": {"call": "reuse.kshot_curve(s.source)", "test": 360, "all": 143.7, "chance": .1, "detail": "Mean of 10 draws, band: 95% interval of the mean.",
                   "detail_short": "each point is the mean of 10 draws.", "seen": "", "curves": [
                       {"name": "learned features", "shots": [1, 2, 5, 10, 143.7], "mean": [.45, .6, .78, .86, .95],
                        "low": [.42, .58, .77, .85, .95], "high": [.48, .62, .79, .87, .95]},

@@ -13,9 +13,10 @@ from typing import Any
 # Measured with EfficientNet-Lite0 (0.4 G an image): 14.5 ms for an input gradient on two cores, three times a forward.
 NOMINAL = 4e10
 OVERHEAD = 2e5  # multiply-adds' worth of a tiny network's layers per image
+EMBEDDED = 0.012  # seconds for the pretrained features of one image
 
-SECONDS = {"exciting": 20.0, "classes": 15.0, "attack": 60.0}  # what a stage may take where nothing else is asked
-SHARES = {"training": 0.5, "exciting": 0.08, "classes": 0.07, "attack": 0.22, "labels": 0.08}  # of `minutes`
+SECONDS = {"exciting": 20.0, "classes": 15.0, "attack": 60.0, "labels": 60.0}  # what a stage may take where nothing else is asked
+SHARES = {"training": 0.5, "exciting": 0.08, "classes": 0.07, "attack": 0.2, "labels": 0.1}  # of `minutes`
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Plan:
     decisions: int
     mistakes: int
     draws: int
+    labelled: int
+    labelled_test: int
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -52,11 +55,13 @@ def make_plan(multiply_adds: float, test_images: int, classes: int, minutes: flo
     # Ten sizes of eps, but a point broken at one size needs no search at the larger ones: about five searches a point.
     attacked = _round(seconds["attack"] / (5 * steps * gradient))
     shown = min(classes, 12)
+    embedded = max(20 * classes, int(seconds["labels"] / EMBEDDED / 3))  # a third are test images
     class_steps = int(min(256, max(48, seconds["classes"] / (max(shown, 1) * gradient))))
     return Plan(attacked=max(8, min(attacked, 256, test_images)), attack_steps=steps,
                 excited=max(16, min(test_images, int(seconds["exciting"] / (2 * forward)), 10_000)),
                 layers=2, units=8, per_unit=6, classes=shown, class_steps=class_steps, decisions=6, mistakes=12,
-                draws=5 if minutes and minutes < 2 else 10)
+                draws=5 if minutes and minutes < 2 else 10, labelled=2 * embedded,
+                labelled_test=max(1, min(test_images, embedded, 2000)))
 
 
 def _round(number: float) -> int:

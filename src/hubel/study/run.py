@@ -71,6 +71,9 @@ def run(source: Any = "digits", *, model: Any = None, out: str | os.PathLike[str
         context.request = _request(source, loaded, model, folder, minutes, seed, device)
         context.facts["study"] = dict(context.request)
         return _carry_out(context, model)
+    except KeyboardInterrupt:
+        say("stopped: the same command goes on where it was")
+        raise
     finally:
         folder.unlock()
 
@@ -116,7 +119,7 @@ def _stage(context: Context, name: str, stage_key: str, stage: Stage, seconds: d
         return kept["facts"]
     began = time.monotonic()
     found = stage(context)
-    seconds[name] = time.monotonic() - began
+    seconds[name] = max(time.monotonic() - began, found.get("seconds", 0.0))  # training counts interrupted parts too
     context.folder.keep(name, stage_key, {"facts": found, "seconds": seconds[name]})
     context.say(f"{WORDS.get(name, name)}: {seconds[name]:.1f} s")
     return found

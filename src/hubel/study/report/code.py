@@ -45,19 +45,19 @@ def examples(facts: Facts) -> str:
 
 
 def filters(facts: Facts) -> str:
-    return python(facts, "look, study", 'look.first_filters(s.model).plot().savefig("filters.png")')
+    return python(facts, "look, study", 'look.filters(s.model).plot().savefig("filters.png")')
 
 
 def exciting(facts: Facts, layer: str) -> str:
     look = facts["look"]["exciting"]
-    return python(facts, "look, study", f"x, y = s.sample({look['images']})",
-                  f'look.exciting(s.model, x, layer={layer!r}, k={look["k"]}).plot().savefig("exciting.png")')
+    return python(facts, "look, study", f"data = s.test({look['images']})",
+                  f'look.exciting(s.model, data, {layer!r}, k={look["k"]}).plot().savefig("exciting.png")')
 
 
 def classes(facts: Facts) -> str:
     look = facts["look"]["classes"]
-    return python(facts, "look, study",
-                  f"look.synthesise(s.model, classes={look['indices']}, steps={look['steps']}, "
+    return python(facts, "look, study", f"data = s.test({look['images']})",
+                  f"look.synthesise(s.model, classes={look['indices']}, data=data, steps={look['steps']}, "
                   f'seed={facts["study"]["seed"]}).plot().savefig("classes.png")')
 
 
@@ -70,16 +70,15 @@ def decisions(facts: Facts) -> str:
 
 def attack(facts: Facts) -> str:
     a = facts["attack"]
-    eps = ", ".join(f'"{e * 255:g}/255"' if abs(e * 255 - round(e * 255, 1)) < 1e-6 else f"{e:g}" for e in a["eps"][1:])
+    eps = ", ".join(f'"{e * 255:.0f}/255"' for e in a["eps"][1:])
     return python(facts, "attack, study", f"x, y = s.sample({a['points']})",
-                  f'curve = attack.robustness_curve(s.model, x, y, eps=[{eps}], norm="linf", steps={a["steps"]}, '
+                  f"curve = attack.robustness_curve(s.model, x, y, [{eps}], steps={a['steps']}, "
                   f"seed={facts['study']['seed']})", 'curve.plot().savefig("curve.png")')
 
 
 def fragile(facts: Facts) -> str:
-    return attack(facts).rsplit("\n", 1)[0] + '\ncurve.plot_examples().savefig("examples.png")'
+    return attack(facts).rsplit("\n", 1)[0] + '\ncurve.plot_examples().savefig("robust.png")'
 
 
 def kshot(facts: Facts) -> str:
-    return python(facts, "reuse, study", f'reuse.kshot_curve(s.source, seed={facts["study"]["seed"]}).plot()'
-                  '.savefig("labels.png")')
+    return python(facts, "reuse, study", facts["kshot"]["call"] + '.plot().savefig("labels.png")')

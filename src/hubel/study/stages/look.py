@@ -79,11 +79,11 @@ def exciting(context: Context) -> dict[str, Any]:
 
 def _two_layers(context: Context) -> list[str]:
     x, _ = context.subject.sample(1)
-    maps = [layer for layer in look.layers(context.model, x) if layer.is_map]
+    maps = [layer for layer in look.layers(context.model, x) if layer.is_map and layer.kind != "Identity"]
     last = maps[-1]
     h, w = last.image
-    # A unit of the middle layer sees about a third of the image: parts, not edges and not everything.
-    middle = min(maps, key=lambda m: abs(max(m.receptive_field[0] / h, m.receptive_field[1] / w) - 1 / 3))
+    # A unit of the middle layer sees less than half of the image: parts, not edges and not everything.
+    middle = min(maps, key=lambda m: abs(max(m.receptive_field[0] / h, m.receptive_field[1] / w) - 0.45))
     same = [m for m in maps if m.shape == middle.shape and m.receptive_field == middle.receptive_field]
     return [same[-1].name, last.name] if same[-1].name != last.name else [last.name]
 
@@ -106,20 +106,26 @@ def _layer_detail(found: Any, plan: Any) -> str:
 def classes(context: Context) -> dict[str, Any]:
     plan, subject = context.planned, context.subject
     wanted = subject.to_model[np.unique(np.linspace(0, len(subject.to_model) - 1, plan.classes).round().astype(int))]
-    found = look.synthesise(context.model, classes=[int(k) for k in wanted], steps=plan.class_steps, seed=context.seed)
-    images = found.images
+    data = subject.draw(min(plan.excited, 512))
+    found = look.synthesise(context.model, classes=[int(k) for k in wanted], data=data, steps=plan.class_steps,
+                            seed=context.seed)
+    assert found.best_real is not None
     with torch.no_grad():
-        probabilities = torch.cat([context.model.probabilities(context.model(x)) for x in images.split(64)])
+        probabilities = torch.cat([context.model.probabilities(context.model(x)) for x in found.images.split(16)])
     own = [float(p[k]) for p, k in zip(probabilities, wanted, strict=True)]
-    shown = [{"class": subject.classes[k], "probability": sure, "text": f"{pct(sure, 0)} sure",
+    reached = (found.under_transforms / found.best_real.abs().clamp_min(1e-6)).tolist()
+    shown = [{"class": subject.classes[k], "probability": sure, "logit": float(found.activations[i]),
+              "best_real": float(found.best_real[i]), "text": f"{pct(sure, 0)} sure",
               "picture": context.folder.picture(f"class-{i}", pixels, SIDE + 96)}
-             for i, (k, sure, pixels) in enumerate(zip(wanted, own, as_arrays(images), strict=True))]
-    fooled = sum(sure > 0.5 for sure in own)
-    return {"indices": [int(k) for k in wanted], "steps": plan.class_steps, "small": context.small, "shown": shown,
-            "finding": f"Pictures made from noise that the model takes for the class: {fooled} of {len(shown)} with more than "
-                       "50% confidence.",
-            "detail": f"Each in {plan.class_steps} steps that raise the class's logit under small shifts and turns. What "
-                      "looks right to us, the network has learned from the right thing; the rest tells what it makes do with."}
+             for i, (k, sure, pixels) in enumerate(zip(wanted, own, as_arrays(found.images), strict=True))]
+    taken = sum(sure > 0.5 for sure in own)
+    beyond = sum(r > 1 for r in reached)
+    return {"indices": [int(k) for k in wanted], "images": len(data), "steps": plan.class_steps, "small": context.small,
+            "shown": shown,
+            "finding": f"Made from noise to excite a class: the model is more than 50% sure of {taken} of these "
+                       f"{len(shown)}, and {beyond} excite it more than any of {len(data):,} real images.",
+            "detail": f"Each in {plan.class_steps} steps that raise the class's logit; compared under fresh shifts and turns. "
+                      "Where we recognise the class, the network has learned what we see; the rest is what it makes do with."}
 
 
 def decisions(context: Context) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from hubel.study.context import Context
 from hubel.study.opening import open_model
 from hubel.study.plan import SHARES
 from hubel.study.stages.data import fingerprint
+from hubel.study.store import key
 from hubel.study.teach import Taught, teach
 
 FILE = "model.hubel"
@@ -18,8 +19,7 @@ FILE = "model.hubel"
 
 def train(context: Context) -> dict[str, Any]:
     """Train on the training images; the model is kept in the study's folder."""
-    left = context.left()
-    minutes = None if left is None else max(left / 60 * SHARES["training"], 0.02)
+    minutes = _minutes(context)
     checkpoint = context.folder.path / "training.safetensors"
     taught = teach(context.source, minutes=minutes, seed=context.seed, device=context.device, checkpoint=checkpoint,
                    verbose=context.verbose)
@@ -32,6 +32,18 @@ def train(context: Context) -> dict[str, Any]:
             "recipe": taught.recipe, "minutes": minutes, "held_out": "held out", "hash": taught.model.hash,
             "note": f"{taught.images:,} images were learned from; {taught.held_out:,} of the training images were held out "
                     "for this curve, and nothing was chosen by it."}
+
+
+def _minutes(context: Context) -> float | None:
+    """The training's share of the budget. It is fixed when training begins: a run that goes on has the same."""
+    if context.minutes is None:
+        return None
+    budget_key = key(fingerprint(context.source), context.minutes)
+    kept = context.folder.facts("budget", budget_key)
+    if kept is None:
+        kept = {"minutes": max((context.left() or 0.0) / 60 * SHARES["training"], 0.02)}
+        context.folder.keep("budget", budget_key, kept)
+    return float(kept["minutes"])
 
 
 def notes(source: Any, taught: Taught) -> dict[str, Any]:
