@@ -1,0 +1,254 @@
+"""Which way of computing is fastest here: a cost model whose constants are measured once on each machine.
+
+The constants live in `planner-<machine>.json` in the user's cache folder (the environment variable HUBEL_CACHE names
+another). Small problems are decided with shipped constants; the first one of about a millisecond or more measures the
+machine's own, in about half a second. The choice never changes the answer beyond rounding, and stays the same from then
+on, so repeated runs agree to the bit. Depends on the backends beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hubel.convolve import _engine, _fourier, _opencv, _separable
+from hubel.convolve._rank import separate
+
+Table = dict[str, dict[str, float]]
+
+# Nanoseconds on two cores of an AMD EPYC (Zen 4): OpenCV and separable by taps across and per pixel; FFT per
+# point x log2; the engine by taps across and per multiplication, for one filter, a bank of 16, and 16 of 8 channels.
+SHIPPED: Table = {
+    "opencv": {"1": 0.2, "3": 0.3, "5": 0.6, "7": 1.05, "9": 1.7, "11": 10.0, "15": 10.5, "31": 10.5, "63": 12.5},
+    "separable": {"3": 0.37, "7": 0.6, "15": 1.25, "31": 2.0, "63": 2.9},
+    "fourier": {"transform": 0.09, "product": 0.5},
+    "engine1": {"3": 3.0, "7": 0.5, "15": 0.2},
+    "engine16": {"3": 0.08, "7": 0.022, "15": 0.012},
+    "engine128": {"3": 0.03, "7": 0.015, "15": 0.012},
+}
+OVERHEAD = {"opencv": 4e3, "separable": 2e4, "fft": 1.2e5, "engine": 4e4}
+WORTH_MEASURING = 1e6  # ns
+
+
+@dataclass(frozen=True)
+class Case:
+    """What costs depend on: n planes of c channels, `filters` outputs each, padded shape, kernel, rank (0: none)."""
+
+    n: int
+    c: int
+    filters: int
+    shape: tuple[int, ...]
+    k: tuple[int, ...]
+    rank: int = 0
+    double: bool = False
+    stride: int = 1  # product over the axes
+    taps: tuple[int, ...] = ()  # the kernel before dilation; the same as k without
+
+    @property
+    def outputs(self) -> int:
+        return math.prod(s - k + 1 for s, k in zip(self.shape, self.k, strict=True))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The chosen method and the predicted milliseconds of every method that could do it."""
+
+    method: str
+    predicted_ms: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"method": self.method, "predicted_ms": self.predicted_ms}
+
+
+def choose(case: Case, allowed: tuple[str, ...]) -> Plan:
+    """Return the plan for `case` among the `allowed` methods."""
+    costs = _costs(case, allowed, SHIPPED)
+    if min(costs.values()) >= WORTH_MEASURING and len(costs) > 1:
+        costs = _costs(case, allowed, constants())
+    method = min(costs, key=lambda name: costs[name])
+    return Plan(method, {name: cost / 1e6 for name, cost in sorted(costs.items(), key=lambda pair: pair[1])})
+
+
+def explain(x: Any, w: Any, padding: Any = "valid", **options: Any) -> Plan:
+    """Return what `correlate` with the same arguments would choose, and the predicted times of all methods."""
+    from hubel.convolve._correlate import plan
+
+    return plan(x, w, padding, **options)
+
+
+def _costs(case: Case, allowed: tuple[str, ...], table: Table) -> dict[str, float]:
+    estimates: dict[str, Callable[[Case, Table], float]] = {
+        "opencv": _opencv_cost, "separable": _separable_cost, "fft": _fft_cost, "engine": _engine_cost}  # fmt: skip
+    scale = {"opencv": 2.0, "separable": 2.2, "fft": 2.0, "engine": 6.0} if case.double else {}
+    return {name: scale.get(name, 1.0) * estimates[name](case, table) for name in allowed}
+
+
+def _opencv_cost(case: Case, table: Table) -> float:
+    area = math.prod((case.taps or case.k)[-2:])
+    pixel = _at(table["opencv"], math.sqrt(area))
+    if max(case.k[-2:]) ** 2 >= 121 and area < 121 and case.k != case.taps:
+        pixel = _at(table["opencv"], max(case.k[-2:]))  # a dilated kernel counts with its holes
+    calls = case.n * case.filters
+    if len(case.shape) == 3:
+        depth = (case.shape[0] - case.k[0] + 1) * case.k[0]
+        calls, pixel = calls * depth, pixel + 0.1
+    return calls * (OVERHEAD["opencv"] + math.prod(case.shape[-2:]) * pixel)
+
+
+def _separable_cost(case: Case, table: Table) -> float:
+    passes = len(case.k) / 2
+    pixel = _at(table["separable"], max(case.k))
+    if len(case.k) == 3:  # always matrix products
+        pixel = max(pixel, table["separable"]["31"])
+    return case.n * case.filters * max(case.rank, 1) * (OVERHEAD["separable"] + case.outputs * pixel * passes)
+
+
+def _fft_cost(case: Case, table: Table) -> float:
+    work = _fourier.work(case.shape, case.k)
+    transforms = case.n * (case.c + case.filters) + case.filters * case.c
+    points = math.prod(case.shape) * case.n * case.filters * case.c
+    return OVERHEAD["fft"] + transforms * work * table["fourier"]["transform"] + points * table["fourier"]["product"]
+
+
+def _engine_cost(case: Case, table: Table) -> float:
+    taps = case.taps or case.k
+    area = math.prod(taps)
+    across = math.sqrt(area)
+    one, bank, many = (_at(table[name], across) for name in ("engine1", "engine16", "engine128"))
+    share = min(1.0, (case.filters - 1) / 15)
+    rate = one + (bank - one) * math.sqrt(share)
+    rate += (many - rate) * min(1.0, (case.c - 1) / 7) * share
+    return OVERHEAD["engine"] + case.n * case.filters * case.c * case.outputs / case.stride * area * rate
+
+
+def _at(row: dict[str, float], taps: float) -> float:
+    xs = np.array([float(name) for name in row])
+    return float(np.exp(np.interp(math.log(max(taps, 1)), np.log(xs), np.log(np.array(list(row.values()))))))
+
+
+def cache_folder() -> Path:
+    """Return the folder measurements are kept in: HUBEL_CACHE, or the platform's cache folder."""
+    if named := os.environ.get("HUBEL_CACHE"):
+        return Path(named)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "hubel"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "hubel" / "cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hubel"
+
+
+def _machine() -> str:
+    import cv2
+
+    cpu = platform.processor() or platform.machine()
+    try:
+        info = Path("/proc/cpuinfo").read_text()
+        cpu = next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), cpu)
+    except OSError:
+        pass
+    return f"{cpu} | {torch.get_num_threads()} threads | torch {torch.__version__} | OpenCV {cv2.__version__}"
+
+
+def constants() -> Table:
+    """Return this machine's constants: from memory, from the cache folder, or measured now."""
+    return _constants(str(cache_folder()), _machine())
+
+
+@lru_cache(maxsize=8)
+def _constants(folder: str, machine: str) -> Table:
+    path = _path(folder, machine)
+    try:
+        stored = json.loads(path.read_text())
+        if stored["machine"] == machine and _wellformed(stored["constants"]):
+            return stored["constants"]  # type: ignore[no-any-return]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return _measure_and_store(path, machine)
+
+
+def _path(folder: str, machine: str) -> Path:
+    return Path(folder) / f"planner-{hashlib.sha256(machine.encode()).hexdigest()[:12]}.json"
+
+
+def _wellformed(table: Any) -> bool:
+    return isinstance(table, dict) and all(
+        isinstance(table.get(name), dict) and table[name].keys() == row.keys()
+        and all(isinstance(v, float) and math.isfinite(v) and v > 0 for v in table[name].values())
+        for name, row in SHIPPED.items())  # fmt: skip
+
+
+def calibrate() -> Table:
+    """Measure this machine's constants anew (about half a second on an idle machine) and store them."""
+    machine = _machine()
+    table = _measure_and_store(_path(str(cache_folder()), machine), machine)
+    _constants.cache_clear()
+    return table
+
+
+def _measure_and_store(path: Path, machine: str) -> Table:
+    table = measure()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}")
+        partial.write_text(json.dumps({"machine": machine, "constants": table}, indent=1))
+        os.replace(partial, path)
+    except OSError:
+        pass  # a read-only home: measured again in the next process
+    return table
+
+
+def measure() -> Table:
+    """Time every backend at a few sizes; see SHIPPED for the units."""
+    rng = np.random.default_rng(0)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.from_numpy(rng.standard_normal(shape).astype(np.float32))
+
+    size = 640
+    image = random(1, 1, size, size)
+    table: Table = {name: {} for name in SHIPPED}
+    same = [(0, 0)] * 2
+    for taps in SHIPPED["opencv"]:
+        w = random(1, 1, int(taps), int(taps))
+        seconds = _best(lambda w=w: _opencv.run(image, w, "zeros", same))
+        table["opencv"][taps] = 1e9 * seconds / size**2
+    for taps in SHIPPED["separable"]:
+        factors = separate(np.outer(*rng.random((2, int(taps)))).astype(np.float32))
+        assert factors is not None
+        seconds = _best(lambda f=factors: _separable.run(image, f, "zeros", same))
+        table["separable"][taps] = 1e9 * seconds / size**2
+    bank = random(16, 1, 31, 31)
+    seconds = _best(lambda: _fourier.run(image, bank))
+    table["fourier"]["transform"] = 0.85e9 * seconds / (33 * _fourier.work((size, size), (31, 31)))
+    table["fourier"]["product"] = 0.15e9 * seconds / (16 * size**2)
+    for name, channels, filters in (("engine1", 1, 1), ("engine16", 1, 16), ("engine128", 8, 16)):
+        for taps in SHIPPED[name]:
+            k, side = int(taps), 128
+            x, w = random(4 if filters > 1 else 1, channels, side, side), random(filters, channels, k, k)
+            seconds = _best(lambda x=x, w=w: _engine.run(x, w, (1, 1), (1, 1)))
+            table[name][taps] = 1e9 * seconds / (len(x) * channels * filters * (side - k + 1) ** 2 * k**2)
+    return table
+
+
+def _best(call: Callable[[], Any], repeats: int = 3) -> float:
+    times = []
+    with torch.no_grad():
+        call()
+        for _ in range(repeats):
+            start = time.perf_counter()
+            call()
+            times.append(time.perf_counter() - start)
+    return min(times)
