@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -116,7 +115,8 @@ def parse_eps(eps: float | str) -> float:
     Raises InputError for text that is not a number, negatives, NaN.
     """
     try:
-        value = float(Fraction(eps.replace(" ", ""))) if isinstance(eps, str) and "/" in eps else float(eps)
+        parts = [float(part) for part in eps.split("/", 1)] if isinstance(eps, str) else [float(eps)]
+        value = parts[0] / parts[1] if len(parts) == 2 else parts[0]
     except (ValueError, TypeError, ZeroDivisionError) as error:
         raise InputError(f"eps={eps!r} is not a number: write '8/255' or 0.03") from error
     if not np.isfinite(value) or value < 0:
