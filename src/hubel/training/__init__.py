@@ -5,7 +5,7 @@
 Works on any `nn.Module` that gives logits, and on uint8 or float tensors; `hubel.Model` calls it.
 """
 
-from hubel.training import augment
+from hubel.training import augment, optimizers
 from hubel.training.augment import default_augmentation
 from hubel.training.averaging import Ema, Lookahead
 from hubel.training.callbacks import (
@@ -27,5 +27,5 @@ from hubel.training.source import ArraySource, Batch, BatchSource, DatasetSource
 __all__ = [
     "SGD", "Adam", "AdamW", "ArraySource", "Batch", "BatchSource", "CSVLogger", "Callback", "DatasetSource",
     "EarlyStopping", "Ema", "History", "LambdaCallback", "LearningRateScheduler", "Lookahead", "ModelCheckpoint", "RMSprop",
-    "ReduceLROnPlateau", "TerminateOnNaN", "augment", "default_augmentation", "evaluate", "fit",
+    "ReduceLROnPlateau", "TerminateOnNaN", "augment", "default_augmentation", "evaluate", "fit", "optimizers",
 ]

@@ -70,6 +70,14 @@ def check_outputs(outputs: Any, count: int) -> Tensor:
     return outputs
 
 
+def check_classes(outputs: Tensor, y: Tensor, classes: int | None) -> None:
+    """Refuse class numbers beyond the network's outputs, which torch would meet with an index error or worse."""
+    numbers = classes is not None and not y.is_floating_point() and outputs.ndim == 2 and outputs.shape[1] > 1
+    if numbers and classes is not None and classes > outputs.shape[1]:
+        raise InputError(f"the labels name class {classes - 1} and the network has {outputs.shape[1]} outputs: give it "
+                         "one output per class")
+
+
 def per_sample(name: str, values: Tensor, count: int) -> Tensor:
     """(N,) from what a loss or metric returned: (N,), (N, ...) or one mean for all."""
     if not isinstance(values, Tensor):

@@ -83,6 +83,7 @@ class Run:
     def __post_init__(self) -> None:
         self.began = self.saved = time.monotonic()
         self._parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self._first_step = self.step
         self._device = evaluation.device_of(self.network)
         self._batches = steps(len(self.source), self.batch_size)
         self._on_batch = [c for c in self.callbacks if _overrides(c, "on_train_batch_begin", "on_train_batch_end")]
@@ -162,6 +163,8 @@ class Run:
         with self.context():
             outputs = self.network(x)
         outputs = evaluation.check_outputs(outputs, len(x)).float()
+        if self.step == self._first_step:
+            evaluation.check_classes(outputs, y, self.source.classes)
         values = evaluation.per_sample("loss", self.loss(outputs, y), len(x))
         if self.class_weight is not None:
             values = values * self._weights_of(y)
