@@ -45,7 +45,8 @@ def fails(capsys: pytest.CaptureFixture[str], *words: str, code: int = 2) -> str
 
 
 def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
-    code = "import sys; from hubel.cli import run; run(['--help']); print([m for m in ('torch','numpy','typer') if m in sys.modules])"
+    code = ("import sys; from hubel.cli import run; run(['--help']); "
+            "print([m for m in ('torch', 'numpy', 'typer') if m in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.endswith("[]\n") and "study" in done.stdout
     for name in ("study", "train", "evaluate", "predict", "info"):
@@ -63,7 +64,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("words", "says"), [
-    (["stdy"], "did you mean 'study'"), (["study", "--minutes", "x"], "--minutes"), (["study", "--minutes", "-1"], "minutes=-1"),
+    (["stdy"], "did you mean 'study'"), (["study", "--minutes", "x"], "--minutes"),
+    (["study", "--minutes", "-1"], "minutes=-1"),
     (["study", "--seed", "-2"], "seed=-2"), (["study", "--nope"], "--nope"), (["info"], "model"), (["predict"], "files"),
     (["info", "missing.hubel"], "does not exist"), (["study", "missing-folder"], "does not exist"),
     (["train", "digits", "-o", "no/such/folder/m.hubel"], "no folder"), (["train", "digits", "--epochs", "0"], "epochs=0"),

@@ -78,10 +78,12 @@ def made_up_facts(folder: Path, classes: int = 10) -> dict[str, Any]:
                       "detail": "Six pieces for each of eight units.", "units": [
                           {"pictures": [digit() for _ in range(6)], "text": f"unit {u}: 5 of 6 are {u}"}
                           for u in range(8)]}]},
-                 "classes": {"small": True, "images": 359, "indices": list(range(10)), "steps": 128, "finding": "What each class wants.",
+                 "classes": {"small": True, "images": 359, "indices": list(range(10)), "steps": 128,
+                             "finding": "What each class wants.",
                              "detail": "Made from noise in 128 steps.", "shown": [
                                  {"class": c, "picture": change(), "text": "99% sure"} for c in names[:10]]},
-                 "decisions": {"small": True, "indices": [1, 2, 3], "finding": "Strokes decide.", "detail": "Absolute scale.",
+                 "decisions": {"small": True, "indices": [1, 2, 3], "finding": "Strokes decide.",
+                               "detail": "Absolute scale.",
                                "examples": [{"true": names[3], "predicted": names[i % 2 + 3], "confidence": .9,
                                              "pictures": [digit(), change(), change()]} for i in range(6)]}},
         "attack": {"norm": "linf", "points": 128, "steps": 20, "attack_text": "PGD (20 steps)", "eps": eps, "worst": worst,
@@ -92,12 +94,14 @@ def made_up_facts(folder: Path, classes: int = 10) -> dict[str, Any]:
                                              "pictures": [digit(), change(), digit()]} for _ in range(6)],
                    "sturdy": [{"true": names[0], "predicted": None, "eps": None, "confidence": None, "magnified": 4,
                                "tried": 64 / 255, "pictures": [digit(), change(), digit()]} for _ in range(6)]},
-        "kshot": {"call": "reuse.kshot_curve(s.source)", "test": 360, "all": 143.7, "chance": .1, "detail": "Mean of 10 draws, band: 95% interval of the mean.",
+        "kshot": {"call": "reuse.kshot_curve(s.source)", "test": 360, "all": 143.7, "chance": .1,
+                  "detail": "Mean of 10 draws, band: 95% interval of the mean.",
                   "detail_short": "each point is the mean of 10 draws.", "seen": "", "curves": [
                       {"name": "learned features", "shots": [1, 2, 5, 10, 143.7], "mean": [.45, .6, .78, .86, .95],
                        "low": [.42, .58, .77, .85, .95], "high": [.48, .62, .79, .87, .95]},
                       {"name": "pixels", "shots": [1, 2, 5, 10, 143.7], "mean": [.5, .63, .8, .88, .96],
                        "low": [.46, .6, .79, .87, .96], "high": [.54, .66, .81, .89, .96]}]},
-        "run": {"date": "2026-11-24 12:00", "machine": "Linux x86_64, 2 cores", "versions": {"hubel": "0.1.0", "torch": "2.13"},
+        "run": {"date": "2026-11-24 12:00", "machine": "Linux x86_64, 2 cores",
+                "versions": {"hubel": "0.1.0", "torch": "2.13"},
                 "seconds": {"data": .3, "training": 6.3, "attack": 8.1}},
     }

@@ -23,7 +23,7 @@ def test_facts_are_found_by_their_key_alone(tmp_path: Path) -> None:
     assert folder.facts("attack", key("a", 2)) is None and folder.facts("other", key("a", 1)) is None
     (tmp_path / "s/facts/attack.json").write_text('{"format": 1, "key"')
     assert folder.facts("attack", key("a", 1)) is None
-    assert not [p for p in (tmp_path / "s").rglob("*.new")]
+    assert not list((tmp_path / "s").rglob("*.new"))
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:

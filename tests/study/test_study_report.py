@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from made_up import made_up_facts
 
 from hubel.study.report import headline, render, sections
 from hubel.study.report.charts import Line, heat, lines, spread, ticks
 from hubel.study.report.section import bar, eps_text, pct, table
-
-from made_up import made_up_facts
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 
@@ -137,7 +137,7 @@ def test_ticks_are_round_and_inside(low: float, high: float) -> None:
 def test_labels_at_the_ends_of_lines_do_not_overlap() -> None:
     placed = spread([(100.0, "a", ""), (101.0, "b", ""), (99.0, "c", ""), (200.0, "d", "")], 20, 0, 300)
     ys = [y for y, *_ in placed]
-    assert all(b - a >= 19.9 for a, b in zip(ys, ys[1:], strict=False))
+    assert all(b - a >= 19.9 for a, b in itertools.pairwise(ys))
     assert [name for _, name, _ in placed] == ["c", "a", "b", "d"]
 
 

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from test_study_report import check
 
 from hubel import study
 from hubel.errors import DataError, InputError, ModelError
 from hubel.study.report import sections
-
-from test_study_report import check
 
 HUBEL = [sys.executable, "-m", "hubel.cli"]
 TIMES = {"seconds", "seconds_text", "run"}
@@ -64,7 +63,7 @@ def test_the_report_holds_all_that_was_promised(folder: Path) -> None:
     assert check(page).images > 40 and len(page) < 10e6
     assert facts["data"]["train"]["images"] + facts["data"]["test"]["images"] == 80
     e = facts["evaluation"]
-    assert e["n"] == 16 and e["correct"] == sum(e["confusion"][i][i] for i in range(4)) and sum(map(sum, e["confusion"])) == 16
+    assert e["n"] == 16 == sum(map(sum, e["confusion"])) and e["correct"] == sum(e["confusion"][i][i] for i in range(4))
     assert e["interval"][0] <= e["accuracy"] <= e["interval"][1]
     a = facts["attack"]
     assert a["eps"][0] == 0 and all(x >= y for x, y in zip(a["worst"], a["worst"][1:], strict=False))
@@ -115,7 +114,7 @@ def test_every_command_in_the_report_runs(folder: Path, monkeypatch: pytest.Monk
     facts = json.loads(Path("out/report.json").read_text())
     commands = {figure.command for section in sections(facts, Path("out")) for figure in section.figures}
     shells = {c for c in commands if c.startswith("hubel")}
-    assert len(commands - shells) >= 7 and len(shells) >= 3
+    assert len(commands - shells) >= 7 and len(shells) >= 2
     for command in sorted(commands - shells):
         exec(compile(command, command, "exec"), {})
     pictures = {"examples.png", "filters.png", "exciting.png", "classes.png", "gradcam.png", "gradient.png", "curve.png",

@@ -49,7 +49,8 @@ def answers(model: Any, paths: list[Path], top: int) -> Iterator[dict[str, Any]]
     from hubel.errors import DataError
 
     for start in range(0, len(paths), 64):
-        images, rows = [], []
+        images: list[Any] = []
+        rows: list[dict[str, Any]] = []
         for path in paths[start : start + 64]:
             try:
                 images.append(model.prepare(read_image(path, channels=model.channels)))
@@ -61,7 +62,8 @@ def answers(model: Any, paths: list[Path], top: int) -> Iterator[dict[str, Any]]
         for row in rows:
             if "error" not in row:
                 p = next(results)
-                best = [{"class": model.classes[k], "probability": round(float(p[k]), 6)} for k in (-p).argsort(kind="stable")]
+                order = (-p).argsort(kind="stable")
+                best = [{"class": model.classes[k], "probability": round(float(p[k]), 6)} for k in order]
                 row |= {"class": best[0]["class"], "probability": best[0]["probability"], "top": best[:top]}
             yield row
 

@@ -37,9 +37,9 @@ def train(
     from hubel import data as room
     from hubel.errors import InputError
     from hubel.study.opening import device_for
+    from hubel.study.stages.evaluation import evaluate
     from hubel.study.stages.training import duration, notes
     from hubel.study.statistics import wilson
-    from hubel.study.stages.evaluation import evaluate
     from hubel.study.subject import Subject
     from hubel.study.teach import teach
 

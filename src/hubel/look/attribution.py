@@ -100,6 +100,15 @@ def _clip(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def result_of(method: str, model: Any, images: Tensor, maps: Tensor, targets: Tensor, logits: Tensor, unit: str,
+              settings: dict[str, Any] | None = None, checks: dict[str, Any] | None = None, layer: str | None = None
+              ) -> Attribution:
+    """Return the Attribution of maps, given the model's logits (N, K) for the images."""
+    probabilities = model.probabilities(logits).gather(1, targets[:, None])[:, 0]
+    return Attribution(method, images, maps, targets, probabilities, model.classes, unit, layer, settings or {}, checks or {},
+                       model.hash)
+
+
 def wanted(y: Any, n: int) -> Tensor | None:
     """Return the classes to explain as int64 (n,); None for the predicted ones. `y` is one class for all or one each."""
     if y is None:

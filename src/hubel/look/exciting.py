@@ -7,8 +7,12 @@ the engine's fast copy; what is shown is measured again on the network itself.
 
 from __future__ import annotations
 
+import hashlib
+import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +21,7 @@ import torch
 from hubel.errors import InputError
 from hubel.look.capture import Taps
 from hubel.look.draw import BLANK, Group, Shown, as_tile, sheet
+from hubel.look.keep import load, save
 from hubel.look.layers import Layer, Layers, layers
 from hubel.look.progress import track
 from hubel.look.quick import quick
@@ -83,18 +88,22 @@ def _span(values: np.ndarray) -> str:
 
 
 def top_inputs(model: Any, data: Any, names: Sequence[str] | None = None, k: int = 9,
-               batch_size: int | None = None) -> tuple[dict[str, TopK], str]:
+               batch_size: int | None = None, resume: str | os.PathLike[str] | None = None
+               ) -> tuple[dict[str, TopK], str]:
     """Return {layer: TopK} over all units of the layers `names`, after one pass over the data, and the precision used.
 
     `data`: a Dataset or a batch of images. `names` None stands for every layer whose output the next one reads
-    (`default_layers`).
+    (`default_layers`). `resume`: a file in which the pass is kept every half minute and when it is interrupted; the same
+    call takes it up there, and the file stays as the record of a finished pass.
     """
     if k < 1:
         raise InputError(f"k={k}: give at least 1")
     first = at(model, data, range(min(4, count(data))))
     listed = layers(model, first)
     names = default_layers(listed) if names is None else list(names)
-    tops = {name: TopK(listed[name].channels, k) for name in names}
+    about = {"model": model.hash, "data": "" if resume is None else _identity(data), "layers": "\n".join(names), "k": str(k)}
+    kept = None if resume is None else load(Path(resume), about)
+    tops, done = kept or ({name: TopK(listed[name].channels, k) for name in names}, 0)
     copy = quick(model, names, first)
     places = torch.zeros(0, dtype=torch.int64)
 
@@ -102,12 +111,32 @@ def top_inputs(model: Any, data: Any, names: Sequence[str] | None = None, k: int
         tops[name].update(activation.detach(), places)
 
     size = batch_size or max(8, min(256, 16 * 224 * 224 // first[0, 0].numel()))
-    steps = track(batches(model, data, size), count(data), "looking", size=lambda step: len(step[1]))
-    with Taps(copy.network, names, keep=take) as taps, torch.no_grad():
-        for x, numbers in steps:
-            places = torch.from_numpy(np.asarray(numbers))
-            taps.run(copy.inputs(x))
+    steps = track(batches(model, data, size, done), count(data) - done, "looking", size=lambda step: len(step[1]))
+    written = time.monotonic()
+    try:
+        with Taps(copy.network, names, keep=take) as taps, torch.no_grad():
+            for x, numbers in steps:
+                places = torch.from_numpy(np.asarray(numbers))
+                taps.run(copy.inputs(x))
+                done = int(numbers[-1]) + 1
+                if resume is not None and time.monotonic() - written > 30:
+                    save(Path(resume), tops, about, done)
+                    written = time.monotonic()
+    finally:
+        # an interruption in the middle of a batch leaves some layers ahead: then the last file stands
+        if resume is not None and len({top.seen for top in tops.values()}) == 1:
+            save(Path(resume), tops, about, done)
     return tops, copy.precision
+
+
+def _identity(data: Any) -> str:
+    """What tells these data from others: a Dataset's fingerprint, or a digest of the pixels."""
+    if hasattr(data, "fingerprint"):
+        return str(data.fingerprint())
+    digest = hashlib.blake2b(str(len(data)).encode(), digest_size=16)
+    for image in data:
+        digest.update(np.ascontiguousarray(image).data)
+    return digest.hexdigest()
 
 
 def default_layers(listed: Layers) -> list[str]:

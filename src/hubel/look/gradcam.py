@@ -8,13 +8,14 @@ max sums to the logit less its bias: a value is what its place adds to the logit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from hubel.errors import InputError
-from hubel.look.attribution import Attribution, chosen, chunk_of, wanted
+from hubel.look.attribution import Attribution, chosen, chunk_of, result_of, wanted
 from hubel.look.capture import Taps
 from hubel.look.layers import layers
 from hubel.look.quick import quick
@@ -27,13 +28,31 @@ def gradcam(model: Any, x: Any, y: Any = None, layer: str | None = None) -> Attr
     y None is the predicted class; layer None is the last that tells places apart. Raises InputError for a layer whose
     output has no places.
     """
+    return _cam("Grad-CAM", "added to the logit by a place", model, x, y, layer,
+                lambda a, g: g.mean((2, 3), keepdim=True))
+
+
+def gradcam_plus(model: Any, x: Any, y: Any = None, layer: str | None = None) -> Attribution:
+    """Return Grad-CAM++ maps (N, 1, h, w), which weigh several instances of a class alike (Chattopadhay et al. 2018,
+    arXiv:1710.11063, equation 19 for an exponential score). Their scale is that of the weights, not a share of the logit.
+    """
+    def weights(a: Tensor, g: Tensor) -> Tensor:
+        below = 2 * g.square() + a.sum((2, 3), keepdim=True) * g**3
+        alpha = torch.where(below != 0, g.square() / torch.where(below != 0, below, 1.0), 0.0)
+        return (alpha * g.clamp_min(0)).sum((2, 3), keepdim=True)
+
+    return _cam("Grad-CAM++", "weighted activation", model, x, y, layer, weights)
+
+
+def _cam(method: str, unit: str, model: Any, x: Any, y: Any, layer: str | None,
+         weights: Callable[[Tensor, Tensor], Tensor]) -> Attribution:
     images = model.prepare(x).detach()
     listed = layers(model, images)
     at = listed.last_map() if layer is None else listed[layer]
     if len(at.shape) != 3:
-        raise InputError(f"layer {at.name!r} gives vectors of {at.channels}: Grad-CAM needs maps with places")
+        raise InputError(f"layer {at.name!r} gives vectors of {at.channels}: {method} needs maps with places")
     copy = quick(model, [at.name], images)
-    maps, targets, probabilities = [], [], []
+    maps, targets, outputs = [], [], []
     size, given = chunk_of(images), wanted(y, len(images))
     with Taps(copy.network, [at.name], keep="cut") as taps, torch.enable_grad():
         for start in range(0, len(images), size):
@@ -41,12 +60,12 @@ def gradcam(model: Any, x: Any, y: Any = None, layer: str | None = None) -> Attr
             target = chosen(logits.detach(), None if given is None else given[start : start + size])
             activation = taps[at.name]
             (g,) = torch.autograd.grad(logits.gather(1, target[:, None]).sum(), activation)
-            maps.append(weighted(activation.detach().float(), g.float().mean((2, 3), keepdim=True)))
+            a = activation.detach().float()
+            maps.append(weighted(a, weights(a, g.float())))
             targets.append(target)
-            probabilities.append(model.probabilities(logits.detach()).gather(1, target[:, None])[:, 0])
-    return Attribution("Grad-CAM", images, torch.cat(maps), torch.cat(targets), torch.cat(probabilities),
-                       model.classes, "added to the logit by a place", at.name, {"precision": copy.precision},
-                       model=model.hash)
+            outputs.append(logits.detach())
+    return result_of(method, model, images, torch.cat(maps), torch.cat(targets), torch.cat(outputs), unit,
+                     {"precision": copy.precision}, layer=at.name)
 
 
 def weighted(activation: Tensor, weights: Tensor) -> Tensor:

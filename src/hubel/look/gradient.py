@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hubel.look.attribution import Attribution, chosen, chunk_of, wanted
+from hubel.look.attribution import Attribution, chosen, chunk_of, result_of, wanted
 
 
 def gradient(model: Any, x: Any, y: Any = None) -> Attribution:
@@ -21,9 +21,7 @@ def gradient(model: Any, x: Any, y: Any = None) -> Attribution:
     """
     images = model.prepare(x).detach()
     targets, logits, maps = input_gradients(model.forward, images, wanted(y, len(images)))
-    probabilities = model.probabilities(logits).gather(1, targets[:, None])[:, 0]
-    return Attribution("Input gradient", images, maps, targets, probabilities, model.classes,
-                       "change of the logit per unit of pixel", model=model.hash)
+    return result_of("Input gradient", model, images, maps, targets, logits, "change of the logit per unit of pixel")
 
 
 def input_gradients(forward: Callable[[Tensor], Tensor], x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

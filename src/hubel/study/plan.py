@@ -15,7 +15,8 @@ NOMINAL = 4e10
 OVERHEAD = 2e5  # multiply-adds' worth of a tiny network's layers per image
 EMBEDDED = 0.012  # seconds for the pretrained features of one image
 
-SECONDS = {"exciting": 20.0, "classes": 15.0, "attack": 60.0, "labels": 60.0}  # what a stage may take where nothing else is asked
+# what a stage may take where nothing else is asked
+SECONDS = {"exciting": 20.0, "classes": 15.0, "attack": 60.0, "labels": 60.0}
 SHARES = {"training": 0.5, "exciting": 0.08, "classes": 0.07, "attack": 0.2, "labels": 0.1}  # of `minutes`
 
 

@@ -60,7 +60,7 @@ def from_scratch(source: Source, *, minutes: float | None, epochs: int | None, s
     mean, std = pixel_statistics(train, size, channels, seed)
     network = nets.default(len(source.classes), channels, size, seed=seed).to(device)
     model = Model(network, source.classes, size=size, channels=channels, mean=mean, std=std)
-    chosen = epochs or (None if minutes else default_epochs(len(train), source.kind))
+    chosen: Any = epochs or (None if minutes else default_epochs(len(train), source.kind))
     options: dict[str, Any] = {"learning_rate": 0.01, "weight_decay": 0.05, "label_smoothing": 0.1, "augment": source.kind}
     model.compile("adamw", metrics=("accuracy",))
     history = model.fit(train, epochs=chosen, batch_size=batch_size(len(train)), validation_data=held, seed=seed,

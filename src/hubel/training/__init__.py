@@ -21,11 +21,11 @@ from hubel.training.callbacks import (
 from hubel.training.evaluation import evaluate
 from hubel.training.fitting import fit
 from hubel.training.history import History
-from hubel.training.optimizers import SGD, Adam, AdamW, RMSprop
+from hubel.training.optimizers import SGD, Adam, AdamW, Muon, RMSprop
 from hubel.training.source import ArraySource, Batch, BatchSource, DatasetSource
 
 __all__ = [
     "SGD", "Adam", "AdamW", "ArraySource", "Batch", "BatchSource", "CSVLogger", "Callback", "DatasetSource",
-    "EarlyStopping", "Ema", "History", "LambdaCallback", "LearningRateScheduler", "Lookahead", "ModelCheckpoint", "RMSprop",
+    "EarlyStopping", "Ema", "History", "LambdaCallback", "LearningRateScheduler", "Lookahead", "ModelCheckpoint", "Muon", "RMSprop",
     "ReduceLROnPlateau", "TerminateOnNaN", "augment", "default_augmentation", "evaluate", "fit", "optimizers",
 ]

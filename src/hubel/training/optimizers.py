@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from hubel.errors import InputError
+from hubel.training.muon import MuonOptimizer, hidden_matrices
 
 Rates = Callable[[str], float]
 
@@ -57,11 +58,23 @@ class RMSprop:
     weight_decay: float | None = None
 
 
+@dataclass(frozen=True)
+class Muon:
+    """Muon for the kernels of hidden layers (see `muon`); the rest learns by Nesterov momentum at `others_rate`."""
+
+    learning_rate: float = 0.02
+    momentum: float = 0.95
+    iterations: int = 5
+    weight_decay: float | None = None
+    others_rate: float = 0.05
+
+
 _BY_NAME: dict[str, Any] = {
     "sgd": SGD(0.05, momentum=0.9, nesterov=True),
     "adam": Adam(),
     "adamw": AdamW(),
     "rmsprop": RMSprop(),
+    "muon": Muon(),
 }
 
 
@@ -69,7 +82,7 @@ def get(optimizer: Any, network: nn.Module, learning_rate: float | None = None, 
         rates: Rates | None = None) -> torch.optim.Optimizer:
     """A torch optimiser of the network's trainable parameters; each group's peak rate is its `base_lr`.
 
-    `optimizer`: a name ('sgd', 'adam', 'adamw', 'rmsprop', any case), an object with `learning_rate` and Keras' other
+    `optimizer`: a name ('sgd', 'adam', 'adamw', 'rmsprop', 'muon', any case), an object with `learning_rate` and Keras' other
     attributes, a torch optimiser over the network's parameters, or a factory `f(parameter groups) -> torch optimiser`.
     `learning_rate` and `weight_decay` go before the optimiser's own. `rates(parameter name)` multiplies the rate of
     that parameter; 0 leaves it out. Raises InputError for anything else, and if nothing is left to train.
@@ -91,24 +104,28 @@ def get(optimizer: Any, network: nn.Module, learning_rate: float | None = None, 
     if hasattr(spec, "learning_rate"):
         lr = _number(spec, "learning_rate", 1e-3) if learning_rate is None else learning_rate
         decay = _number(spec, "weight_decay", 0.0) if weight_decay is None else weight_decay
-        return _finish(_build(spec, groups(network, lr, decay, rates), lr))
+        if isinstance(spec, Muon):
+            return _finish(_muon(spec, network, lr, decay, rates))
+        return _finish(_build(spec, _some(groups(network, lr, decay, rates)), lr))
     if callable(spec):
-        made = spec(groups(network, 1e-3 if learning_rate is None else learning_rate, weight_decay or 0.0, rates))
+        lr = 1e-3 if learning_rate is None else learning_rate
+        made = spec(_some(groups(network, lr, weight_decay or 0.0, rates)))
         if isinstance(made, torch.optim.Optimizer):
             return _finish(made)
     raise InputError(f"optimizer {optimizer!r} is no name, no object with a learning_rate, and makes no torch optimiser")
 
 
-def groups(network: nn.Module, lr: float, weight_decay: float, rates: Rates | None = None) -> list[dict[str, Any]]:
-    """Parameter groups by rate and decay, in the order of the network's parameters."""
+def groups(network: nn.Module, lr: float, weight_decay: float, rates: Rates | None = None,
+           only: Callable[[str], bool] = lambda name: True) -> list[dict[str, Any]]:
+    """Parameter groups by rate and decay, in the order of the network's parameters; `only` chooses by name."""
     found: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
+        if not only(name):
+            continue
         factor = 1.0 if rates is None else float(rates(name))
         if parameter.requires_grad and factor > 0.0:
             decay = weight_decay if parameter.ndim > 1 else 0.0
             found.setdefault((lr * factor, decay), []).append(parameter)
-    if not found:
-        raise InputError("the network has no parameter to train: all are frozen or there are none")
     return [{"params": parameters, "lr": rate, "weight_decay": decay} for (rate, decay), parameters in found.items()]
 
 
@@ -134,6 +151,20 @@ def _build(spec: Any, parameter_groups: list[dict[str, Any]], lr: float) -> torc
 def _number(spec: Any, name: str, default: float) -> float:
     value = getattr(spec, name, None)
     return default if value is None else float(value)
+
+
+def _muon(spec: Muon, network: nn.Module, lr: float, decay: float, rates: Rates | None) -> torch.optim.Optimizer:
+    hidden = hidden_matrices(network)
+    inner = groups(network, lr, decay, rates, lambda name: name in hidden)
+    outer = groups(network, spec.others_rate, decay, rates, lambda name: name not in hidden)
+    parts = [{**g, "orthogonal": True} for g in inner] + [{**g, "momentum": 0.9} for g in outer]
+    return MuonOptimizer(_some(parts), lr, spec.momentum, spec.iterations)
+
+
+def _some(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if not parts:
+        raise InputError("the network has no parameter to train: all are frozen or there are none")
+    return parts
 
 
 def _finish(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:

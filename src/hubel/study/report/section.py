@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 
 Facts = dict[str, Any]
 
+NOTHING = Markup("")
 _MEDIA = {".png": "image/png", ".webp": "image/webp", ".svg": "image/svg+xml"}
 
 
@@ -38,7 +39,7 @@ class Section:
     title: str
     lead: Markup
     figures: Sequence[Figure] = ()
-    after: Markup = Markup("")
+    after: Markup = NOTHING
 
     @property
     def command(self) -> str:

@@ -33,8 +33,8 @@ def filters(context: Context) -> dict[str, Any]:
         "edges": edges,
         "finding": f"{edges} of {len(weights)} filters are mostly a change of brightness across the window, an edge"
                    f"{'.' if edges != 1 else ', or one.'}",
-        "detail": f"Each is scaled to its own largest weight{'' if len(shown) == len(weights) else f'; the first {len(shown)}'}. "
-                  "Counted as an edge: a plane fitted to the filter's weights, summed over channels, explains more than "
+        "detail": f"Each is scaled to its own largest weight{'' if len(shown) == len(weights) else f'; the first {len(shown)}'}"
+                  ". Counted as an edge: a plane fitted to the filter's weights, summed over channels, explains more than "
                   "half of their variance.",
     }
 
@@ -57,7 +57,7 @@ def exciting(context: Context) -> dict[str, Any]:
     plan, subject = context.planned, context.subject
     data = subject.draw(plan.excited)
     chosen = _two_layers(context)
-    layers = []
+    layers: list[dict[str, Any]] = []
     for name in chosen:
         found = look.exciting(context.model, data, name, k=plan.per_unit, show=plan.units)
         units = []
@@ -95,7 +95,8 @@ def _layer_finding(found: Any, units: list[dict[str, Any]]) -> str:
     text = f"Layer {found.layer.name}, whose units see {sees}: "
     if pure == 0:
         return text + "none of these units keeps to one class."
-    return text + f"{pure} of these {count(len(units), 'unit')} {'are' if pure != 1 else 'is'} excited most by one class alone."
+    verb = "are" if pure != 1 else "is"
+    return text + f"{pure} of these {count(len(units), 'unit')} {verb} excited most by one class alone."
 
 
 def _layer_detail(found: Any, plan: Any) -> str:
@@ -124,8 +125,9 @@ def classes(context: Context) -> dict[str, Any]:
             "shown": shown,
             "finding": f"Made from noise to excite a class: the model is more than 50% sure of {taken} of these "
                        f"{len(shown)}, and {beyond} excite it more than any of {len(data):,} real images.",
-            "detail": f"Each in {plan.class_steps} steps that raise the class's logit; compared under fresh shifts and turns. "
-                      "Where we recognise the class, the network has learned what we see; the rest is what it makes do with."}
+            "detail": f"Each in {plan.class_steps} steps that raise the class's logit; compared under fresh shifts and "
+                      "turns. Where we recognise the class, the network has learned what we see; the rest is what it "
+                      "makes do with."}
 
 
 def decisions(context: Context) -> dict[str, Any]:

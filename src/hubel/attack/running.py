@@ -1,0 +1,128 @@
+"""From what users give to tasks for the loop, and from hits to an AttackResult. Depends on loop, subject and result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hubel.attack.loop import Hit, Points, Search, Task, run
+from hubel.attack.progress import Bar
+from hubel.attack.result import AttackResult
+from hubel.attack.subject import Subject
+from hubel.errors import InputError, ModelError
+from hubel.pixels import as_arrays, parse_eps
+
+PRECISIONS = ("uint8", "float")
+PART = 256  # images looked at together outside the loop
+
+
+def attack(model: Any, x: Any, y: Any, search: Search, eps: float | str, norm: str, *, runs: int = 1, target: Any = None,
+           precision: str = "uint8", seed: int = 0, batch_size: int | None = None,
+           progress: bool | str = "auto") -> AttackResult:
+    """Run one attack within one ball: the common part of every fixed-eps attack (parameters as in `pgd`)."""
+    began = time.perf_counter()
+    size = radius(eps, norm, precision)
+    if runs < 1:
+        raise InputError(f"restarts={runs} must be at least 1")
+    subject = Subject(model)
+    points, before, confidence = opened(subject, x, y, norm, target, precision, seed)
+    hits: dict[int, Hit] = {}
+
+    def follow(task: Task, hit: Hit | None) -> Task | None:
+        if hit is None and task.run + 1 < runs:
+            return Task(task.index, size, task.run + 1, task.toward)
+        if hit is not None:
+            hits[task.index] = hit
+        bar.advance(broke=hit is not None)
+        return None
+
+    right = torch.nonzero(~points.broken(before, torch.arange(len(before)))).flatten().tolist()
+    tasks = [Task(i, size, 0, -1 if points.targets is None else int(points.targets[i])) for i in right]
+    with Bar(search.name, len(tasks), progress) as bar:
+        run(subject, search, points, tasks, follow, batch_size)
+    return collected(subject, points, before, confidence, hits, search.name, size, time.perf_counter() - began)
+
+
+def radius(eps: float | str, norm: str, precision: str) -> float:
+    """Return eps as a number, after checking that something can be done within it."""
+    if precision not in PRECISIONS:
+        raise InputError(f"precision={precision!r} is unknown: 'uint8' or 'float'")
+    size = parse_eps(eps)
+    if precision == "uint8" and norm != "l0" and 0 < size < 1 / 255 - 1e-6:
+        raise InputError(f"eps={eps} is less than 1/255, one level of an 8-bit image: give more, or precision='float'")
+    return size
+
+
+def opened(subject: Subject, x: Any, y: Any, norm: str, target: Any, precision: str,
+           seed: int) -> tuple[Points, Tensor, Tensor]:
+    """Check the inputs and run the clean images: return the points, their clean predictions (N,) and confidences (N,)."""
+    pixels = subject.prepare(x).detach()
+    if not len(pixels):
+        raise InputError("there are no images to attack: give at least one")
+    if pixels.min() < 0 or pixels.max() > 1:
+        raise InputError("attacks work on pixels in 0..1: this model's inputs lie outside")
+    if precision == "uint8":
+        pixels = (pixels * 255).round().div_(255)
+    subject.ready(pixels[:8])
+    classes = subject.look(pixels[:1]).shape[1]
+    if classes < 2:
+        raise ModelError(f"an attack needs at least 2 classes, the network gives {classes} outputs")
+    names = subject.names(classes)
+    labels = as_classes(y, len(pixels), names, "labels")
+    wanted = None
+    if target is not None:
+        wanted = as_classes(target, len(pixels), names, "targets")
+        if (wanted == labels).any():
+            raise InputError(f"the target {names[int(wanted[wanted == labels][0])]!r} is the true class of an image")
+    points = Points(pixels, labels, norm, precision == "uint8", wanted, seed)
+    parts = [subject.predictions(part) for part in pixels.split(PART)]
+    before, confidence = torch.cat([p for p, _ in parts]), torch.cat([c for _, c in parts])
+    for i in torch.nonzero(points.broken(before, torch.arange(len(before)))).flatten().tolist():
+        confidence[i], before[i] = (v[0] for v in subject.truth(pixels[i : i + 1]).softmax(dim=1).max(dim=1))
+    return points, before, confidence
+
+
+def as_classes(y: Any, count: int, names: Sequence[str], what: str) -> Tensor:
+    """Return classes as int64 (N,): integers or names, one for each image or one for all. Raises InputError."""
+    if isinstance(y, str) or (np.ndim(y) == 0 and what == "targets"):
+        y = [y] * count
+    values = y.tolist() if isinstance(y, (Tensor, np.ndarray)) else list(y)
+    if len(values) != count or any(isinstance(v, list) for v in values):
+        raise InputError(f"{count} images need {count} {what}, one integer or name each, not shape {np.shape(values)}")
+    index = {name: i for i, name in enumerate(names)}
+    out = []
+    for v in values:
+        number = index.get(v) if isinstance(v, str) else int(v) if float(v).is_integer() else None
+        if number is None or not 0 <= number < len(names):
+            raise InputError(f"{what} hold {v!r}: classes are 0..{len(names) - 1}, or names such as {names[0]!r}")
+        out.append(number)
+    return torch.tensor(out, dtype=torch.long)
+
+
+def collected(subject: Subject, points: Points, before: Tensor, confidence: Tensor, hits: dict[int, Hit], name: str,
+              eps: float, seconds: float) -> AttackResult:
+    """Put hits together with what was broken from the start."""
+    n = len(points.x)
+    clean = points.broken(before, torch.arange(n))
+    images, after = points.x.clone(), before.clone()
+    sure = confidence.clone()
+    distances, iterations = np.full(n, np.nan), np.full(n, -1)
+    success = clean.numpy().copy()
+    distances[success], iterations[success] = 0.0, 0
+    for i, hit in hits.items():
+        images[i], after[i], sure[i] = hit.point, hit.predicted, hit.confidence
+        success[i], distances[i], iterations[i] = True, hit.distance, hit.step
+    as_array = as_arrays if points.exact else lambda t: t.permute(0, 2, 3, 1).contiguous().numpy()
+    return AttackResult(
+        attack=name, norm=points.norm, eps=eps, precision="uint8" if points.exact else "float",
+        originals=as_array(points.x), adversarials=as_array(images), labels=points.y.numpy(),
+        targets=None if points.targets is None else points.targets.numpy(), success=success, distances=distances,
+        iterations=iterations, predicted_before=before.numpy(), predicted_after=after.numpy(),
+        confidence_before=confidence.numpy(), confidence_after=sure.numpy(),
+        classes=subject.names(int(max(points.y.max(), after.max(), before.max())) + 1), seed=points.seed,
+        forwards=subject.forwards, backwards=subject.backwards, seconds=seconds)

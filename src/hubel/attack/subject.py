@@ -1,0 +1,147 @@
+"""What is attacked: a Model, or any nn.Module from pixels in 0..1 to logits, seen through four verbs. Depends on engine.
+
+`look` searches: the engine's fast copy, perhaps in bf16. `gradient` is the same with the gradient. `truth` decides: the
+network's own weights in float32, one image at a time, as somebody who loads the saved image will run it. `predictions`
+screens with the fast copy and decides with `truth` wherever the fast copy could be wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hubel import engine
+from hubel.engine.choices import choose
+from hubel.errors import ModelError
+from hubel.model.outputs import Logits
+from hubel.pixels import as_batch
+
+# Errors of the fast copy's logits in parts of their spread over the classes: six times what the engine's self-tests allow
+# on average over them (0.05 in bf16, 0.001 in float32); a decision nearer than this to a tie is taken by `truth`.
+DOUBT = {"bf16": 0.3, "fp32": 0.006}
+BLOCK = 8  # rows: what a matrix product handles at a time
+
+
+class Subject:
+    """`model` under attack. Counts the images that went forwards and backwards. Raises ModelError for a non-network."""
+
+    def __init__(self, model: Any, precision: str = "auto") -> None:
+        if isinstance(model, Subject):
+            model = model.model
+        if not isinstance(model, nn.Module) and not (hasattr(model, "forward") and hasattr(model, "fast")):
+            raise ModelError(f"an attack needs a Model or an nn.Module, not {type(model).__name__}")
+        self.model, self.precision = model, precision
+        self.forwards = self.backwards = 0
+        self._fast: Callable[[Tensor], Tensor] | None = None
+        self._key: tuple = ()
+        self.block = 1
+
+    @property
+    def wraps_module(self) -> bool:
+        return isinstance(self.model, nn.Module) and not hasattr(self.model, "fast")
+
+    def prepare(self, x: Any) -> Tensor:
+        """Return float32 pixels (N, C, H, W) in 0..1 at the model's size."""
+        return as_batch(x) if self.wraps_module else self.model.prepare(x)
+
+    def names(self, classes: int) -> tuple[str, ...]:
+        """Return the class names, or numbers for a plain module."""
+        return tuple(str(i) for i in range(classes)) if self.wraps_module else tuple(self.model.classes)
+
+    def ready(self, sample: Tensor) -> None:
+        """Get the fast copy for inputs like `sample` (up to 8 of them are run), and see whether it needs whole blocks."""
+        key = (tuple(sample.shape[1:]), self.precision)
+        if self._fast is not None and self._key == key:
+            return
+        self._key = key
+        network = self.model if self.wraps_module else self.model.network
+        if self.wraps_module:
+            self._fast = engine.frozen(Logits(self.model), sample, self.precision)
+        else:
+            self._fast = self.model.fast(sample, self.precision)
+        eight = sample[:1].expand(BLOCK, *sample.shape[1:]).contiguous()
+        alike = choose(f"frozen rows alike, {self.kind}", network, sample[:1], lambda: self._alike(eight))
+        self.block = 1 if alike else BLOCK
+
+    @property
+    def kind(self) -> str:
+        """'bf16' or 'fp32': what the fast copy computes in."""
+        return str(getattr(self._fast, "precision", "fp32"))
+
+    def _alike(self, eight: Tensor) -> bool:
+        """Whether one row alone gives the bits it gives among 8, forwards and backwards."""
+        results = [self._gradient(eight[:n], lambda z: z.logsumexp(dim=1)) for n in (1, 3, BLOCK)]
+        last = results[-1]
+        return all(torch.equal(z, last[0][: len(z)]) and torch.equal(g, last[2][: len(g)]) for z, _, g in results)
+
+    def look(self, x: Tensor) -> Tensor:
+        """Return fast logits (N, K), no gradient."""
+        self.forwards += len(x)
+        with torch.no_grad():
+            return self._run(self._whole(x))[: len(x)]
+
+    def gradient(self, x: Tensor, loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return fast logits (N, K), the loss (N,) and its gradient (N, C, H, W); `loss` maps logits to (N,)."""
+        self.forwards += len(x)
+        self.backwards += len(x)
+        n = len(x)
+        if n % self.block == 0:
+            return self._gradient(x, loss)
+        logits, values, gradient = self._gradient(self._whole(x), lambda z: loss(z[:n]))
+        return logits[:n], values, gradient[:n]
+
+    def truth(self, x: Tensor) -> Tensor:
+        """Return logits (N, K): the model's own forward pass in float32, one image at a time."""
+        self.forwards += len(x)
+        with torch.no_grad():
+            each = [self._forward(one) for one in x.split(1)]
+        logits = torch.cat(each).float()
+        if logits.isnan().any():
+            raise ModelError("the network gives NaN for an image: its predictions mean nothing there")
+        return logits
+
+    def predictions(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (classes (N,), their confidence (N,)) that `truth` would give; most decided by the fast copy."""
+        logits = self.look(x)
+        doubtful = self.doubtful(logits)
+        if doubtful.any():
+            logits[doubtful] = self.truth(x[doubtful])
+        confidence, predicted = logits.softmax(dim=1).max(dim=1)
+        return predicted, confidence
+
+    def doubtful(self, logits: Tensor) -> Tensor:
+        """Return (N,) whether the two largest fast logits are too close for the fast copy to tell which is larger."""
+        top = logits.topk(2, dim=1).values
+        return ~((top[:, 0] - top[:, 1]) > self.doubt(logits))
+
+    def doubt(self, logits: Tensor) -> Tensor:
+        """Return (N,): by how much a difference of two fast logits may be wrong."""
+        return DOUBT[self.kind] * logits.std(dim=1, correction=0).clamp_min(1e-6)
+
+    def _whole(self, x: Tensor) -> Tensor:
+        spare = -len(x) % self.block
+        return x if not spare else torch.cat([x, x[-1:].expand(spare, *x.shape[1:])])
+
+    def _gradient(self, x: Tensor, loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        x = x.detach().requires_grad_()
+        with torch.enable_grad():
+            logits = self._run(x)
+            values = loss(logits)
+            gradient = torch.autograd.grad(values.sum(), x, allow_unused=True)[0]
+        gradient = torch.zeros_like(x) if gradient is None else gradient
+        return logits.detach(), values.detach(), gradient.nan_to_num_(0.0, 0.0, 0.0)
+
+    def _run(self, x: Tensor) -> Tensor:
+        if self._fast is None:
+            raise ModelError("call ready(sample) before looking")
+        return self._fast(x)
+
+    def _forward(self, one: Tensor) -> Tensor:
+        one = one.contiguous(memory_format=torch.channels_last) if one.ndim == 4 else one
+        if not self.wraps_module:
+            return self.model.forward(one)
+        with engine.evaluation(self.model):
+            return Logits(self.model)(one)

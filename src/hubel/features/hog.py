@@ -1,0 +1,121 @@
+"""Histograms of oriented gradients, for whole batches at a time. Depends on torch.
+
+`variant="dalal-triggs"` is the paper's (N. Dalal, B. Triggs, CVPR 2005): votes are shared between neighbouring angles
+and cells, and weighted by a Gaussian over each block. `variant="skimage"` is scikit-image's simplification (whole votes,
+no weighting), number for number.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hubel.errors import InputError
+from hubel.features._images import centred_differences, colour, is_batch, strongest_channel
+
+_PIXELS = 1 << 18  # gathered at a time, so that the maps stay in cache
+
+
+def hog(x: Any, *, orientations: int = 9, cell: int = 8, block: int = 2, norm: str = "L2-Hys",
+        variant: str = "dalal-triggs") -> np.ndarray:
+    """Return float32 descriptors: (rows, columns, block, block, orientations) for an image, with N in front for a batch.
+
+    x : images as `hubel.pixels.as_batch` takes them, float 0..1 or uint8; colour votes with its strongest channel.
+    orientations : bins over 180 degrees; cell : pixels a side; block : cells a side, in steps of one cell.
+    norm : 'L2-Hys' (clip at 0.2 and again), 'L2', 'L1' or 'L1-sqrt', as in the paper.
+
+    Raises InputError if not one block fits, or for an unknown name.
+    """
+    for name, value in (("orientations", orientations), ("cell", cell), ("block", block)):
+        if not isinstance(value, int) or value < 1:
+            raise InputError(f"{name}={value!r} must be a whole number of at least 1")
+    if norm not in _NORMS or variant not in ("dalal-triggs", "skimage"):
+        raise InputError(f"norm={norm!r} is one of {', '.join(_NORMS)}; variant={variant!r} dalal-triggs or skimage")
+    images = colour(x)
+    h, w = images.shape[2] // cell, images.shape[3] // cell
+    if min(h, w) < block:
+        raise InputError(f"an image of {images.shape[2]}x{images.shape[3]} holds no block of {block}x{block} cells of "
+                         f"{cell} pixels: resize it or use smaller cells")
+    step = max(1, _PIXELS // (images.shape[2] * images.shape[3]))
+    parts = []
+    for i in range(0, len(images), step):
+        part = images[i : i + step]
+        if variant == "skimage":
+            parts.append(_blocks(_cells(part, orientations, cell), block))
+        else:
+            parts.append(_shared_votes(part.sqrt(), orientations, cell, block))
+        parts[-1] = _NORMS[norm](parts[-1])
+    out = torch.cat(parts).numpy()
+    return out if is_batch(x) else out[0]
+
+
+def _cells(images: Tensor, orientations: int, cell: int) -> Tensor:
+    """Return (N, rows, columns, orientations): the mean over the cell of the magnitudes of each angle."""
+    down, right, magnitude = strongest_channel(*centred_differences(images))
+    n, rows, columns = len(images), images.shape[2] // cell, images.shape[3] // cell
+    cut = (slice(None), slice(rows * cell), slice(columns * cell))
+    which = _angles(down[cut], right[cut], orientations)[0].to(torch.int32).clamp_(max=orientations - 1)
+    place = torch.arange(n * rows, dtype=torch.int32).view(n, rows, 1, 1, 1) * columns
+    place = (place + torch.arange(columns, dtype=torch.int32).view(1, 1, 1, columns, 1)) * orientations
+    index = which.view(n, rows, cell, columns, cell) + place
+    counts = torch.bincount(index.flatten(), magnitude[cut].flatten(), n * rows * columns * orientations)
+    return counts.float().view(n, rows, columns, orientations).div_(cell * cell)
+
+
+def _angles(down: Tensor, right: Tensor, orientations: int) -> tuple[Tensor, Tensor]:
+    """Return (bin, part of a bin beyond its lower edge) of each gradient's angle modulo 180 degrees."""
+    turns = torch.atan2(down, right).mul_(orientations / math.pi)
+    turns = torch.where(turns < 0, turns + orientations, turns)
+    lower = turns.floor()
+    return torch.where(lower >= orientations, 0.0, lower), turns - lower
+
+
+def _blocks(cells: Tensor, block: int) -> Tensor:
+    """Return (N, rows, columns, block, block, orientations): every block of neighbouring cells."""
+    return cells.unfold(1, block, 1).unfold(2, block, 1).permute(0, 1, 2, 4, 5, 3).contiguous()
+
+
+def _shared_votes(images: Tensor, orientations: int, cell: int, block: int) -> Tensor:
+    """Return unnormalised blocks with votes shared linearly between 2 angles and 2x2 cells, under the block's Gaussian.
+
+    Position weights are products of one of rows and one of columns, so a block is two matrix products.
+    """
+    down, right, magnitude = strongest_channel(*centred_differences(images))
+    n, (h, w) = len(images), images.shape[2:]
+    lower, part = _angles(down, right, orientations)
+    first = (lower + torch.where(part < 0.5, -1.0, 0.0)) % orientations  # bins have their centres halfway
+    share = (part + 0.5) % 1.0
+    votes = torch.zeros(n, orientations, h, w)
+    votes.scatter_(1, first.long()[:, None], (magnitude * (1 - share))[:, None])
+    votes.scatter_add_(1, ((first + 1) % orientations).long()[:, None], (magnitude * share)[:, None])
+    rows, columns = h // cell - block + 1, w // cell - block + 1
+    weights = _position_weights(cell, block)  # (block, block * cell)
+    size = block * cell
+    over_rows = votes[:, :, : (rows - 1) * cell + size].unfold(2, size, cell) @ weights.T  # (n, o, rows, w, block)
+    over_both = over_rows[:, :, :, : (columns - 1) * cell + size].unfold(3, size, cell) @ weights.T
+    return over_both.permute(0, 2, 3, 4, 5, 1).contiguous()  # (n, rows, columns, block, block, o)
+
+
+def _position_weights(cell: int, block: int) -> Tensor:
+    """Return how much a pixel of a block counts for each cell along one axis: (block, block * cell)."""
+    size = block * cell
+    pixel = torch.arange(size) + 0.5
+    centres = (torch.arange(block) + 0.5) * cell
+    shares = (1 - (pixel[None] - centres[:, None]).abs() / cell).clamp_min(0)
+    gauss = torch.exp(-((pixel - size / 2) ** 2) / (2 * (0.5 * size) ** 2))
+    return shares * gauss
+
+
+def _unit(v: Tensor, eps: float = 1e-5) -> Tensor:
+    return v / (v.flatten(3).square().sum(-1) + eps**2).sqrt()[..., None, None, None]
+
+
+def _l1(v: Tensor, eps: float = 1e-5) -> Tensor:
+    return v / (v.flatten(3).abs().sum(-1) + eps)[..., None, None, None]
+
+
+_NORMS = {"L2-Hys": lambda v: _unit(_unit(v).clamp_max(0.2)), "L2": _unit, "L1": _l1, "L1-sqrt": lambda v: _l1(v).sqrt()}
