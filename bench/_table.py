@@ -16,15 +16,15 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def alternate(candidates: dict[str, Callable[[], Any]], repeats: int = 7) -> dict[str, list[float]]:
-    """Return seconds of `repeats` calls of each candidate, taken in turns after one call each that is not counted.
+    """Return seconds of `repeats` calls of each candidate, taken in turns.
 
-    In turns, so that whatever else slows the machine slows all of them.
+    In turns, so that whatever else slows the machine slows all of them; and each counted call follows one of the same
+    candidate that is not, so that nobody pays for the caches and the threads that the one before left behind.
     """
-    for call in candidates.values():
-        call()
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(repeats):
         for name, call in candidates.items():
+            call()
             start = time.perf_counter()
             call()
             times[name].append(time.perf_counter() - start)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _table import alternate, append_results, markdown, median
 from PIL import Image
 from torch import nn
 
+from _table import alternate, append_results, markdown, median
 from hubel.attack import pgd
 from hubel.model import pretrained
 
@@ -57,7 +57,8 @@ def stub_torchvision() -> None:
             sys.modules.setdefault(name, types.ModuleType(name))
 
 
-def judged(network: nn.Module, x: torch.Tensor, y: torch.Tensor, adversarial: torch.Tensor, eps: float) -> tuple[float, float]:
+def judged(network: nn.Module, x: torch.Tensor, y: torch.Tensor, adversarial: torch.Tensor,
+           eps: float) -> tuple[float, float]:
     """Robust accuracy on the floats given and on 8 bits; a point outside the ball would not count."""
     inside = ((adversarial - x).abs().flatten(1).amax(1) <= eps + 1e-6) & (adversarial.flatten(1).amin(1) >= 0)
     rates = []
@@ -79,7 +80,8 @@ def main(repeats: int) -> None:
     answers: dict[str, torch.Tensor] = {}
 
     def ours():
-        answers["hubel"] = torch.from_numpy(pgd(model, x, labels, EPS, steps=STEPS).adversarials.transpose(0, 3, 1, 2).copy()) / 255.0
+        found = pgd(model, x, labels, EPS, steps=STEPS).adversarials
+        answers["hubel"] = torch.from_numpy(found.transpose(0, 3, 1, 2).copy()) / 255.0
 
     def torchattacks():
         import torchattacks as ta
@@ -107,9 +109,10 @@ def main(repeats: int) -> None:
     for name, seconds in times.items():
         exact, rounded = judged(network, t, y, answers[name], EPS)
         rows.append([name, seconds, f"{seconds / times['hubel']:.1f}x", f"{exact:.1%}", f"{rounded:.1%}"])
-    note = (f"PGD, {STEPS} steps, L-inf eps 1/255, EfficientNet-Lite0, {len(x)} ImageNet photos at 224 px; median of {repeats} "
-            f"alternating runs after one warm-up; accuracies by the network in float32, one image at a time.")
-    append_results("PGD-20 at 1/255", markdown(["library", "seconds", "times hubel's", "robust accuracy", "on 8 bits"], rows, note))
+    note = (f"PGD, {STEPS} steps, L-inf eps 1/255, EfficientNet-Lite0, {len(x)} ImageNet photos at 224 px; median of "
+            f"{repeats} alternating runs after one warm-up; accuracies by the network in float32, one image at a time.")
+    header = ["library", "seconds", "times hubel's", "robust accuracy", "on 8 bits"]
+    append_results("PGD-20 at 1/255", markdown(header, rows, note))
     for name, seconds in times.items():
         print(f"{name:14} {seconds:7.2f} s  {seconds / times['hubel']:6.1f}x")
 

@@ -43,7 +43,8 @@ def test_each_image_breaks_at_the_first_size_beyond_its_distance():
 
 def test_the_curve_finds_what_separate_attacks_find():
     torch.manual_seed(3)
-    model = nn.Sequential(nn.Conv2d(3, 12, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(108, 4)).eval()
+    model = nn.Sequential(nn.Conv2d(3, 12, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(3), nn.Flatten(),
+                          nn.Linear(108, 4)).eval()
     x = np.random.default_rng(0).integers(0, 256, (30, 16, 16, 3)).astype(np.uint8)
     y = model(torch.from_numpy(x.transpose(0, 3, 1, 2)).float() / 255).argmax(1).numpy()
     curve = robustness_curve(model, x, y, epsilons=["1/255", "2/255", "4/255", "8/255"], draws=0)

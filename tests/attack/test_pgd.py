@@ -54,7 +54,8 @@ def reach(model: Linear, x: np.ndarray, norm: str) -> np.ndarray:
     """The closed-form distance of every image to the border (the box is far away)."""
     gap = model.gap(torch.from_numpy(x.transpose(0, 3, 1, 2) / 255.0).float()).numpy()
     if norm == "l1":  # here the box is not far away: the largest weights first, each as far as its value can go
-        return np.array([greedy(model.w.flatten().numpy(), v.transpose(2, 0, 1).ravel() / 255, g) for v, g in zip(x, gap, strict=True)])
+        w = model.w.flatten().numpy()
+        return np.array([greedy(w, v.transpose(2, 0, 1).ravel() / 255, g) for v, g in zip(x, gap, strict=True)])
     return gap / float({"linf": model.w.abs().sum(), "l2": model.w.norm()}[norm])
 
 
@@ -128,7 +129,8 @@ def network(seed: int = 0) -> nn.Module:
     """A random network whose classes are about equally frequent on noise."""
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
-                          nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(64, 5)).eval()
+                          nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+                          nn.Linear(64, 5)).eval()
     with torch.no_grad():
         model[-1].bias -= model(torch.rand(100, 1, 10, 12)).mean(0)
     return model
@@ -149,7 +151,8 @@ def test_the_verdict_does_not_depend_on_batch_size_or_order(case, norm):
     whole = pgd(model, x, y, eps, norm, **options)
     assert 0 < whole.success.sum() < len(x), "the case must be neither trivial nor hopeless"
     order = np.random.default_rng(2).permutation(len(x))
-    for other in (pgd(model, x, y, eps, norm, batch_size=5, **options), pgd(model, x[order], y[order], eps, norm, **options)):
+    small = pgd(model, x, y, eps, norm, batch_size=5, **options)
+    for other in (small, pgd(model, x[order], y[order], eps, norm, **options)):
         back = np.argsort(order) if np.array_equal(other.originals, x[order]) else slice(None)
         assert np.array_equal(other.success[back], whole.success)
         assert np.array_equal(other.iterations[back], whole.iterations)
@@ -250,7 +253,8 @@ def test_broken_points_leave_the_batch(case):
 @pytest.mark.parametrize(("change", "text"), [
     ({"y": [0] * 23}, "24 images need 24 labels"), ({"y": [7] * 24}, "0..4"), ({"y": ["cat"] * 24}, "'cat'"),
     ({"x": np.full((2, 10, 12, 1), np.nan), "y": [0, 0]}, "NaN"), ({"x": np.full((2, 10, 12, 1), 7.0), "y": [0, 0]}, "0..1"),
-    ({"x": np.zeros((2, 1, 1, 10, 12)), "y": [0, 0]}, "4 dimensions"), ({"eps": -1}, "at least 0"), ({"eps": "0.5/255"}, "1/255"),
+    ({"x": np.zeros((2, 1, 1, 10, 12)), "y": [0, 0]}, "4 dimensions"), ({"eps": -1}, "at least 0"),
+    ({"eps": "0.5/255"}, "1/255"),
     ({"norm": "l7"}, "l7"), ({"steps": 0}, "steps=0"), ({"restarts": 0}, "restarts=0"), ({"loss": "mse"}, "mse"),
     ({"precision": "int4"}, "int4"), ({"x": np.zeros((0, 10, 12, 1), np.uint8), "y": []}, "no images"),
 ])

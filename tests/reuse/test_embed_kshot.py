@@ -21,7 +21,7 @@ from hubel.reuse import FeatureCache, embed, kshot_curve
 from hubel.reuse.kshot import draw, interval, per_class_accuracy
 
 
-@pytest.fixture()
+@pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
     monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "cache"))
     torch.manual_seed(0)

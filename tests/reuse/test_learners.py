@@ -44,7 +44,7 @@ def test_centroid_by_brute_force() -> None:
     assert NormalisedCentroid().fit(x, y).predict(z).tolist() == expected
 
 
-@pytest.mark.parametrize("n, d", [(60, 8), (12, 40)])  # both ways to solve
+@pytest.mark.parametrize(("n", "d"), [(60, 8), (12, 40)])  # both ways to solve
 @pytest.mark.parametrize("shrinkage", [0.1, 0.7])
 def test_discriminant_is_sklearns_with_equal_priors(n: int, d: int, shrinkage: float) -> None:
     (x, y), (z, _) = blobs(n, d, 3), blobs(50, d, 3, 1, 2.0)
@@ -62,7 +62,7 @@ def test_discriminant_is_sklearns_with_equal_priors(n: int, d: int, shrinkage: f
     assert (same == theirs.predict(unit(z.astype(np.float64)))).mean() > 0.95  # their S has another denominator
 
 
-@pytest.mark.parametrize("n, d", [(50, 9), (9, 50)])
+@pytest.mark.parametrize(("n", "d"), [(50, 9), (9, 50)])
 def test_ledoit_wolf_is_sklearns(n: int, d: int) -> None:
     x = np.random.default_rng(3).normal(size=(n, d)) * np.linspace(0.2, 3, d)
     x -= x.mean(0)
@@ -79,7 +79,7 @@ def test_logistic_finds_the_minimum_that_sklearn_finds() -> None:
     ours = LogisticClassifier(strengths=(0.1,)).fit(x, y)
     u = unit(x)
     std = u.std(0) + 1e-3 * u.std(0).mean()
-    theirs = LogisticRegression(C=1 / (0.1 * len(x)), tol=1e-8, max_iter=2000).fit((u - u.mean(0)) / std, y)
+    theirs = LogisticRegression(C=1 / (0.1 * len(x)), tol=1e-8, max_iter=2000).fit((u.astype(np.float64) - u.mean(0)) / std, y)
     np.testing.assert_allclose(ours.predict_proba(z), theirs.predict_proba((unit(z) - u.mean(0)) / std), atol=2e-4)
 
 

@@ -67,7 +67,8 @@ class RobustnessCurve:
     def fragile(self, most: int = 4) -> np.ndarray:
         """Return the indices of the least robust images, clean errors left out: by least eps, then by confidence after."""
         known = np.flatnonzero((self.least > 0) & np.isfinite(self.least))
-        order = np.lexsort((known, -self.smallest.confidence_after[known], self.smallest.distances[known], self.least[known]))
+        found = self.smallest
+        order = np.lexsort((known, -found.confidence_after[known], found.distances[known], self.least[known]))
         return known[order][:most]
 
     def sturdy(self, most: int = 4) -> np.ndarray:

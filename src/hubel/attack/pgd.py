@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from hubel.attack.losses import loss_named
 from hubel.attack.loop import Points, Seen, State, Task
+from hubel.attack.losses import loss_named
 from hubel.attack.result import AttackResult
 from hubel.attack.running import attack
 from hubel.attack.streams import gaussian, uniform

@@ -67,7 +67,8 @@ class AttackResult:
     def __str__(self) -> str:
         low, high = self.interval
         word = "withstand" if self.targets is None else "are not turned"
-        return (f"{self.attack} {self.norm} eps {eps_text(self.eps, self.norm)}: {int((~self.success).sum())} of {len(self)} {word} "
+        size, standing = eps_text(self.eps, self.norm), int((~self.success).sum())
+        return (f"{self.attack} {self.norm} eps {size}: {standing} of {len(self)} {word} "
                 f"({self.robust_accuracy:.1%}, 95% interval {low:.1%} to {high:.1%}), clean {self.clean_accuracy:.1%}, "
                 f"{self.forwards} forward and {self.backwards} backward passes, {self.seconds:.1f} s")
 

@@ -22,7 +22,7 @@ from hubel.pixels import as_batch
 # Errors of the fast copy's logits in parts of their spread over the classes: six times what the engine's self-tests allow
 # on average over them (0.05 in bf16, 0.001 in float32); a decision nearer than this to a tie is taken by `truth`.
 DOUBT = {"bf16": 0.3, "fp32": 0.006}
-BLOCK = 8  # rows: what a matrix product handles at a time
+BLOCK = 8  # rows a matrix product handles at a time: with fewer, or a rest, some networks give other last bits
 
 
 class Subject:
@@ -33,11 +33,12 @@ class Subject:
             model = model.model
         if not isinstance(model, nn.Module) and not (hasattr(model, "forward") and hasattr(model, "fast")):
             raise ModelError(f"an attack needs a Model or an nn.Module, not {type(model).__name__}")
-        self.model, self.precision = model, precision
+        self.model: Any = model
+        self.precision = precision
         self.forwards = self.backwards = 0
         self._fast: Callable[[Tensor], Tensor] | None = None
         self._key: tuple = ()
-        self.block = 1
+        self.least, self.block = 1, 1  # rows to run at least, and a multiple of which to run
 
     @property
     def wraps_module(self) -> bool:
@@ -63,19 +64,22 @@ class Subject:
         else:
             self._fast = self.model.fast(sample, self.precision)
         eight = sample[:1].expand(BLOCK, *sample.shape[1:]).contiguous()
-        alike = choose(f"frozen rows alike, {self.kind}", network, sample[:1], lambda: self._alike(eight))
-        self.block = 1 if alike else BLOCK
+        self.least, self.block = 1, 1
+        if not choose(f"one row alike, {self.kind}", network, sample[:1], lambda: self._alike(eight, (1, 3))):
+            self.least = 2
+            if not choose(f"two rows alike, {self.kind}", network, sample[:1], lambda: self._alike(eight, (2, 3, 5))):
+                self.block = BLOCK
 
     @property
     def kind(self) -> str:
         """'bf16' or 'fp32': what the fast copy computes in."""
         return str(getattr(self._fast, "precision", "fp32"))
 
-    def _alike(self, eight: Tensor) -> bool:
-        """Whether one row alone gives the bits it gives among 8, forwards and backwards."""
-        results = [self._gradient(eight[:n], lambda z: z.logsumexp(dim=1)) for n in (1, 3, BLOCK)]
-        last = results[-1]
-        return all(torch.equal(z, last[0][: len(z)]) and torch.equal(g, last[2][: len(g)]) for z, _, g in results)
+    def _alike(self, eight: Tensor, counts: tuple[int, ...]) -> bool:
+        """Whether a few rows alone give the bits they give among 8, forwards and backwards."""
+        logits, _, gradient = self._gradient(eight, lambda z: z.logsumexp(dim=1))
+        few = [self._gradient(eight[:n], lambda z: z.logsumexp(dim=1)) for n in counts]
+        return all(torch.equal(z, logits[: len(z)]) and torch.equal(g, gradient[: len(g)]) for z, _, g in few)
 
     def look(self, x: Tensor) -> Tensor:
         """Return fast logits (N, K), no gradient."""
@@ -88,8 +92,6 @@ class Subject:
         self.forwards += len(x)
         self.backwards += len(x)
         n = len(x)
-        if n % self.block == 0:
-            return self._gradient(x, loss)
         logits, values, gradient = self._gradient(self._whole(x), lambda z: loss(z[:n]))
         return logits[:n], values, gradient[:n]
 
@@ -122,8 +124,8 @@ class Subject:
         return DOUBT[self.kind] * logits.std(dim=1, correction=0).clamp_min(1e-6)
 
     def _whole(self, x: Tensor) -> Tensor:
-        spare = -len(x) % self.block
-        return x if not spare else torch.cat([x, x[-1:].expand(spare, *x.shape[1:])])
+        spare = max(-len(x) % self.block, self.least - len(x))
+        return x if spare <= 0 else torch.cat([x, x[-1:].expand(spare, *x.shape[1:])])
 
     def _gradient(self, x: Tensor, loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         x = x.detach().requires_grad_()

@@ -103,7 +103,8 @@ def steepest(g: Tensor, norm: str, q: Tensor, share: Tensor | float = 0.05) -> T
         return g / rows(length(g, "l2").clamp_min(TINY), g)
     free = torch.where(g > 0, q < 1, q > 0)
     size = torch.where(free, g.abs(), torch.zeros_like(g)).reshape(len(g), -1)
-    count = torch.as_tensor(share, dtype=torch.float32).expand(len(g)).mul(size.shape[1]).round().clamp(1, size.shape[1]).long()
+    values = size.shape[1]
+    count = (torch.as_tensor(share).expand(len(g)) * values).round().clamp(1, values).long()
     least = size.sort(dim=1, descending=True).values.gather(1, (count - 1).view(-1, 1))
     sparse = ((size >= least) & (size > 0)).view_as(g) * g.sign()
     return sparse if norm == "l0" else sparse / rows(length(sparse, "l1").clamp_min(TINY), g)

@@ -69,10 +69,8 @@ def correlate(
     Raises InputError: nothing to correlate, a kernel larger than the padded x, ranks that do not go together, complex
     numbers, an unknown name, an integer answer that might pass 2**53.
     """
-    if stride == 1 and dilation == 1 and layout is None and method in ("auto", "opencv"):
-        y = _saturated(x, w, padding, dtype)
-        if y is not None:
-            return y
+    if layout is None and method in ("auto", "opencv") and (y := _small(x, w, padding, stride, dilation, dtype)) is not None:
+        return y
     problem, mode, pads, steps, spread = _parse(x, w, padding, stride, dilation, layout, dtype)
     way, factors = _way(problem, mode, pads, steps, spread, method)
     y = _run(problem, way, factors, mode, pads, steps, spread)
@@ -106,19 +104,37 @@ def plan(x: Any, w: Any, padding: Any = "valid", *, stride: Any = 1, dilation: A
     return _planner.choose(*_case(problem, mode, pads, steps, spread)[:2])
 
 
-def _saturated(x: Any, w: Any, padding: Any, dtype: Any) -> np.ndarray | None:
-    """uint8 images with a small kernel answered in uint8: OpenCV has one pass for that. None if it is not that case."""
-    if dtype is None or not (isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.ndim == 2 and x.size):
+def _small(x: Any, w: Any, padding: Any, stride: Any, dilation: Any, dtype: Any) -> np.ndarray | None:
+    """One image with a kernel up to 5x5 goes straight to OpenCV: the general way would take half as long again.
+
+    None if it is another case. uint8 answered in uint8 takes one pass, with no float image between.
+    """
+    if type(x) is not np.ndarray or x.ndim != 2 or x.dtype not in _SMALL_TYPES or stride != 1 or dilation != 1:
         return None
     kernel = np.asarray(w)
-    if kernel.ndim != 2 or not set(kernel.shape) <= {1, 3, 5} or kernel.dtype.kind not in "bif":
+    if kernel.ndim != 2 or not (kernel.shape[0] in (1, 3, 5) and kernel.shape[1] in (1, 3, 5)) or not x.size:
         return None
-    if not isinstance(padding, str) or padding in ("valid", "full") or _problem.torch_dtype(dtype) != torch.uint8:
+    if kernel.dtype.kind != "f" or not isinstance(padding, str) or padding in ("valid", "full"):
         return None
-    mode = "zeros" if padding == "same" else _borders.border(padding)
-    if mode == "wrap" or not np.isfinite(kernel).all():
+    mode = "zeros" if padding == "same" else _borders.BORDERS.get(padding, "wrap")
+    answer = np.dtype(np.float32 if x.dtype == np.uint8 else x.dtype)
+    if dtype is not None:
+        answer = np.dtype(str(dtype)[6:] if isinstance(dtype, torch.dtype) else dtype)
+    narrow = x.dtype == answer == np.uint8
+    if mode == "wrap" or not (narrow or answer == np.float32 or answer == x.dtype) or not np.isfinite(kernel).all():
         return None
-    return _opencv.narrow(np.ascontiguousarray(x), np.ascontiguousarray(kernel, np.float32), mode)
+    if not narrow and x.dtype != answer:
+        if x.dtype != np.uint8:
+            return None
+        x = torch.from_numpy(x).float().numpy() if x.flags.writeable and x.flags.c_contiguous else x.astype(np.float32)
+    if kernel.dtype != np.float64 or answer != np.float64:
+        kernel = kernel.astype(np.float32 if answer != np.float64 else np.float64)
+        if not np.isfinite(kernel).all():
+            return None
+    return _opencv.image(x, np.ascontiguousarray(kernel), mode)
+
+
+_SMALL_TYPES = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
 
 
 def _parse(x: Any, w: Any, padding: Any, stride: Any, dilation: Any, layout: str | None,
@@ -159,7 +175,7 @@ def _case(p: _problem.Problem, mode: str, pads: Pads, steps: tuple[int, ...],
     if _opencv.usable(p.x, p.w, p.summed):
         if p.x.dtype in (torch.float32, torch.float64):
             allowed.append("opencv")
-        if len(taps) > 1 and (max(taps) > 3 or len(taps) == 3) and math.prod(shape) * math.prod(taps) > 1e5:
+        if max(taps) > 3 - (len(taps) != 2) and math.prod(shape) * math.prod(taps) > 1e5:
             factors = _factors(_dilated(p.w, spread))
             if factors is not None:
                 allowed.append("separable")
@@ -223,7 +239,7 @@ def _run(p: _problem.Problem, way: str, factors: list[_rank.Factors] | None, mod
                 assert terms is not None
                 parts = [_separable.run(values, f, mode, pads) for f in terms]
                 return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
-            return _fourier.run(_borders.pad(values, mode, pads), kernels)
+            return _fourier.run(values, kernels, mode, pads)
 
         if smears and not math.isfinite(float(x.detach().sum())) and not bool(torch.isfinite(x).all()):
             y = _around_nonfinite(x, w, lambda v, k: compute(v, k, factors if k is w else _factors(k)))

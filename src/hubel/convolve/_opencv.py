@@ -50,9 +50,9 @@ def separable(x: Tensor, factors: Factors, mode: str, pads: Pads) -> Tensor:
     return _images(x, 1, mode, pads, k, passes)
 
 
-def narrow(image: np.ndarray, kernel: np.ndarray, border: str) -> np.ndarray:
-    """uint8 (H, W) in, uint8 out, 'same' size: OpenCV's own rounding and saturation, with no float image between."""
-    return _cv().filter2D(image, -1, kernel, borderType=_border(border))
+def image(x: np.ndarray, kernel: np.ndarray, border: str) -> np.ndarray:
+    """One image (H, W) of a type OpenCV knows, odd kernel, 'same' size and type."""
+    return np.asarray(_cv().filter2D(np.ascontiguousarray(x), -1, kernel, borderType=_border(border)))
 
 
 def _cv() -> Any:
@@ -67,9 +67,7 @@ def _anchor(k: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _border(mode: str) -> int:
-    cv = _cv()
-    return int({"zeros": cv.BORDER_CONSTANT, "nearest": cv.BORDER_REPLICATE, "symmetric": cv.BORDER_REFLECT,
-                "mirror": cv.BORDER_REFLECT_101}[mode])  # fmt: skip
+    return {"zeros": 0, "nearest": 1, "symmetric": 2, "mirror": 4}[mode]  # cv2.BORDER_CONSTANT, REPLICATE, ...
 
 
 def _images(x: Tensor, filters: int, mode: str, pads: Pads, k: tuple[int, ...], one: Any) -> Tensor:

@@ -29,9 +29,12 @@ from hubel.convolve._rank import separate
 
 Table = dict[str, dict[str, float]]
 
-# Nanoseconds on two cores of an AMD EPYC (Zen 4): OpenCV and separable by taps across and per pixel; FFT per
+# Nanoseconds on two cores of an AMD EPYC (Zen 4): series (by OpenCV), rows (series as matrix products), OpenCV and
+# separable by taps across and per sample or pixel; FFT per
 # point x log2; the engine by taps across and per multiplication, for one filter, a bank of 16, and 16 of 8 channels.
 SHIPPED: Table = {
+    "series": {"3": 0.5, "16": 1.5, "64": 4.0},
+    "rows": {"3": 0.9, "16": 1.4, "64": 3.2, "256": 14.0},
     "opencv": {"1": 0.2, "3": 0.3, "5": 0.6, "7": 1.05, "9": 1.7, "11": 10.0, "15": 10.5, "31": 10.5, "63": 12.5},
     "separable": {"3": 0.37, "7": 0.6, "15": 1.25, "31": 2.0, "63": 2.9},
     "fourier": {"transform": 0.09, "product": 0.5},
@@ -97,6 +100,8 @@ def _costs(case: Case, allowed: tuple[str, ...], table: Table) -> dict[str, floa
 
 
 def _opencv_cost(case: Case, table: Table) -> float:
+    if len(case.shape) == 1:
+        return case.n * case.filters * (OVERHEAD["opencv"] + case.shape[0] * _at(table["series"], case.k[0]))
     area = math.prod((case.taps or case.k)[-2:])
     pixel = _at(table["opencv"], math.sqrt(area))
     if max(case.k[-2:]) ** 2 >= 121 and area < 121 and case.k != case.taps:
@@ -109,6 +114,8 @@ def _opencv_cost(case: Case, table: Table) -> float:
 
 
 def _separable_cost(case: Case, table: Table) -> float:
+    if len(case.k) == 1:
+        return case.n * case.filters * (OVERHEAD["separable"] + case.outputs * _at(table["rows"], case.k[0]))
     passes = len(case.k) / 2
     pixel = _at(table["separable"], max(case.k))
     if len(case.k) == 3:  # always matrix products
@@ -150,26 +157,32 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hubel"
 
 
-def _machine() -> str:
-    import cv2
-
+@lru_cache(maxsize=1)
+def _cpu() -> str:
     cpu = platform.processor() or platform.machine()
     try:
         info = Path("/proc/cpuinfo").read_text()
-        cpu = next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), cpu)
+        return next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), cpu)
     except OSError:
-        pass
+        return cpu
+
+
+def _machine() -> str:
+    import cv2
+
+    cpu = _cpu()
     return f"{cpu} | {torch.get_num_threads()} threads | torch {torch.__version__} | OpenCV {cv2.__version__}"
 
 
 def constants() -> Table:
     """Return this machine's constants: from memory, from the cache folder, or measured now."""
-    return _constants(str(cache_folder()), _machine())
+    return _constants(os.environ.get("HUBEL_CACHE"), torch.get_num_threads())
 
 
 @lru_cache(maxsize=8)
-def _constants(folder: str, machine: str) -> Table:
-    path = _path(folder, machine)
+def _constants(_folder: str | None, _threads: int) -> Table:  # what they depend on
+    machine = _machine()
+    path = _path(str(cache_folder()), machine)
     try:
         stored = json.loads(path.read_text())
         if stored["machine"] == machine and _wellformed(stored["constants"]):
@@ -225,13 +238,20 @@ def measure() -> Table:
         w = random(1, 1, int(taps), int(taps))
         seconds = _best(lambda w=w: _opencv.run(image, w, "zeros", same))
         table["opencv"][taps] = 1e9 * seconds / size**2
+    line = random(1, 1, 1 << 18)
+    for taps in SHIPPED["series"]:
+        seconds = _best(lambda w=random(1, 1, int(taps)): _opencv.run(line, w, "zeros", same[:1]))
+        table["series"][taps] = 1e9 * seconds / line.numel()
+    for taps in SHIPPED["rows"]:
+        seconds = _best(lambda w=random(int(taps)).numpy(): _separable.run(line, [[w]], "zeros", same[:1]))
+        table["rows"][taps] = 1e9 * seconds / line.numel()
     for taps in SHIPPED["separable"]:
         factors = separate(np.outer(*rng.random((2, int(taps)))).astype(np.float32))
         assert factors is not None
         seconds = _best(lambda f=factors: _separable.run(image, f, "zeros", same))
         table["separable"][taps] = 1e9 * seconds / size**2
     bank = random(16, 1, 31, 31)
-    seconds = _best(lambda: _fourier.run(image, bank))
+    seconds = _best(lambda: _fourier.run(image, bank, "zeros", same))
     table["fourier"]["transform"] = 0.85e9 * seconds / (33 * _fourier.work((size, size), (31, 31)))
     table["fourier"]["product"] = 0.15e9 * seconds / (16 * size**2)
     for name, channels, filters in (("engine1", 1, 1), ("engine16", 1, 16), ("engine128", 8, 16)):

@@ -89,7 +89,7 @@ def _scores(x: Tensor, patterns: Tensor, mask: Tensor | None) -> Tensor:
     centred[length < FLAT * math.sqrt(count * patterns.shape[1])] = 0
     layout = "c" + ("t" if x.ndim == 2 else "hw")
     if x.ndim == 3 and min(patterns.shape[2:]) > 8:
-        scores = _fourier.run(x[None], centred)[0]
+        scores = _fourier.run(x[None], centred, "zeros", [(0, 0)] * 2)[0]
     else:
         scores = correlate(x, centred, layout=layout)
     spread = _spread(x, patterns.shape[2:], mask, count)

@@ -105,8 +105,8 @@ def result_of(method: str, model: Any, images: Tensor, maps: Tensor, targets: Te
               ) -> Attribution:
     """Return the Attribution of maps, given the model's logits (N, K) for the images."""
     probabilities = model.probabilities(logits).gather(1, targets[:, None])[:, 0]
-    return Attribution(method, images, maps, targets, probabilities, model.classes, unit, layer, settings or {}, checks or {},
-                       model.hash)
+    return Attribution(method, images, maps, targets, probabilities, model.classes, unit, layer, settings or {},
+                       checks or {}, model.hash)
 
 
 def wanted(y: Any, n: int) -> Tensor | None:

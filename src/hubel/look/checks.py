@@ -84,7 +84,8 @@ class Curves(Shown):
             axes.tick_params(labelsize=7.5, colors=MUTED)
             axes.spines[["top", "right"]].set_visible(False)
             axes.legend(fontsize=7.5, frameon=False, loc="lower left", bbox_to_anchor=(-0.05, 1.0), borderpad=0)
-        figure.text(0.12 / WIDTH, 0.96, f"{self.method}: probability of the class", size=10.5, weight="bold", color=INK, va="top")
+        title = f"{self.method}: probability of the class"
+        figure.text(0.12 / WIDTH, 0.96, title, size=10.5, weight="bold", color=INK, va="top")
         return figure
 
 
@@ -107,4 +108,6 @@ def insertion_deletion(model: Any, attribution: Attribution, steps: int = 20, se
                     p = torch.cat([model.probabilities(forward(part)) for part in mixed.split(chunk_of(x))])
                 points.append(p.gather(1, attribution.targets[:, None]).mean())
             curves.append(torch.stack(points))
-    return Curves(torch.linspace(0, 1, steps + 1), *curves, attribution.method)
+    deletion, insertion, random_deletion, random_insertion = curves
+    return Curves(torch.linspace(0, 1, steps + 1), deletion, insertion, random_deletion, random_insertion,
+                  attribution.method)

@@ -51,7 +51,8 @@ class Depth(Shown):
 
     def plot(self) -> Figure:
         figure = canvas(4.2)
-        figure.text(0.12 / WIDTH, 0.975, "How far each layer separates the classes", size=10.5, weight="bold", color=INK, va="top")
+        title = "How far each layer separates the classes"
+        figure.text(0.12 / WIDTH, 0.975, title, size=10.5, weight="bold", color=INK, va="top")
         x = np.arange(len(self.names))
         axes = figure.add_axes((0.12, 0.62, 0.84, 0.26))
         axes.plot(x, self.probe, "o-", ms=3.5, color="#c2410c", label="linear probe")
@@ -106,8 +107,8 @@ def depth(model: Any, data: Any, names: Sequence[str] | None = None, folds: int 
     counts = np.bincount(labels)
     counts = counts[counts > 0]
     if len(counts) < 2 or counts.min() < 2:
-        raise DataError(f"{len(counts)} classes with {counts.min() if len(counts) else 0} images in the smallest: depth needs "
-                        "two classes of two images at least")
+        raise DataError(f"{len(counts)} classes with {counts.min() if len(counts) else 0} images in the smallest: depth "
+                        "needs two classes of two images at least")
     listed = layers(model, at(model, data, [0]))
     names = default_layers(listed) if names is None else list(names)
     features = pooled(model, data, names)

@@ -112,19 +112,18 @@ def top_inputs(model: Any, data: Any, names: Sequence[str] | None = None, k: int
 
     size = batch_size or max(8, min(256, 16 * 224 * 224 // first[0, 0].numel()))
     steps = track(batches(model, data, size, done), count(data) - done, "looking", size=lambda step: len(step[1]))
-    written = time.monotonic()
+    written, between = time.monotonic(), True
     try:
         with Taps(copy.network, names, keep=take) as taps, torch.no_grad():
             for x, numbers in steps:
-                places = torch.from_numpy(np.asarray(numbers))
+                places, between = torch.from_numpy(np.asarray(numbers)), False
                 taps.run(copy.inputs(x))
-                done = int(numbers[-1]) + 1
+                done, between = int(numbers[-1]) + 1, True
                 if resume is not None and time.monotonic() - written > 30:
                     save(Path(resume), tops, about, done)
-                    written = time.monotonic()
+                    written, between = time.monotonic(), True
     finally:
-        # an interruption in the middle of a batch leaves some layers ahead: then the last file stands
-        if resume is not None and len({top.seen for top in tops.values()}) == 1:
+        if resume is not None and between:  # in the middle of a batch some layers are ahead: then the last file stands
             save(Path(resume), tops, about, done)
     return tops, copy.precision
 

@@ -27,9 +27,10 @@ def integrated_gradients(model: Any, x: Any, y: Any = None, baseline: Any = 0.0,
     left stands in checks['completeness'], signed, per image; checks['complete'] says for which it is small enough.
     """
     images = model.prepare(x).detach()
-    base = torch.full_like(images, float(baseline)) if isinstance(baseline, int | float) else model.prepare(baseline).detach()
+    grey = isinstance(baseline, int | float)
+    base = torch.full_like(images, float(baseline)) if grey else model.prepare(baseline).detach()
     if base.shape[1:] != images.shape[1:] or len(base) not in (1, len(images)):
-        raise InputError(f"a baseline of shape {tuple(base.shape)} for images of {tuple(images.shape)}: give one or one each")
+        raise InputError(f"a baseline of shape {tuple(base.shape)} for images of {tuple(images.shape)}: one or one each")
     base = base.expand_as(images)
     targets, logits, _ = input_gradients(model.forward, images, wanted(y, len(images)))
     with torch.no_grad():

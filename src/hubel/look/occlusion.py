@@ -1,4 +1,4 @@
-"""What does the answer lose when a part is hidden? Occlusion with a window, and RISE with random masks. Depends on attribution.
+"""What does the answer lose when a part is hidden? Occlusion by a window, and RISE. Depends on attribution.
 
 Zeiler and Fergus 2014 (arXiv:1311.2901); Petsiuk et al. 2018, 'RISE' (arXiv:1806.07421). Neither needs gradients: both only
 ask the model.

@@ -20,6 +20,9 @@ WIDTHS = tuple(outputs for repeats, _, _, _, outputs in STAGES for _ in range(re
 class Standardise(nn.Module):
     """(features - mean) / std, with fixed numbers that are set from the training data."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, count: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(count))

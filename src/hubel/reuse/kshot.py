@@ -176,7 +176,7 @@ def default_embeddings(train: Any, test: Any, model: Any = None) -> dict[str, tu
 
 
 def draw(y: np.ndarray, k: int, seed: int, r: int) -> np.ndarray:
-    """Indices of k examples of each class 0..K-1: the r-th draw of a seed. Draws of smaller k are part of those of larger."""
+    """Indices of k examples of each class 0..K-1: the r-th draw of a seed. That of a smaller k is part of it."""
     rng = np.random.default_rng([seed, r])
     order = rng.permutation(len(y))
     order = order[np.argsort(y[order], kind="stable")]

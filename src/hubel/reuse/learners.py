@@ -33,8 +33,8 @@ class _Learner(ClassifierMixin, BaseEstimator):
     def fit(self, X: Any, y: Any) -> Any:
         """Learn from features X (n, D) and labels y (n,) of any type; a class with one example is enough."""
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
-        if np.asarray(y).dtype.kind == "f" and (np.asarray(y) != np.round(y)).any():
-            raise ValueError(f"labels such as {np.asarray(y)[np.asarray(y) != np.round(y)][0]} are no classes: use a regressor")
+        if y.dtype.kind == "f" and (y != np.round(y)).any():
+            raise ValueError(f"labels such as {y[y != np.round(y)][0]} are no classes: give whole numbers or names")
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"one class only ({self.classes_[0]!r}): give examples of two at least")

@@ -26,6 +26,6 @@ from hubel.training.source import ArraySource, Batch, BatchSource, DatasetSource
 
 __all__ = [
     "SGD", "Adam", "AdamW", "ArraySource", "Batch", "BatchSource", "CSVLogger", "Callback", "DatasetSource",
-    "EarlyStopping", "Ema", "History", "LambdaCallback", "LearningRateScheduler", "Lookahead", "ModelCheckpoint", "Muon", "RMSprop",
-    "ReduceLROnPlateau", "TerminateOnNaN", "augment", "default_augmentation", "evaluate", "fit", "optimizers",
+    "EarlyStopping", "Ema", "History", "LambdaCallback", "LearningRateScheduler", "Lookahead", "ModelCheckpoint", "Muon",
+    "RMSprop", "ReduceLROnPlateau", "TerminateOnNaN", "augment", "default_augmentation", "evaluate", "fit", "optimizers",
 ]

@@ -82,8 +82,8 @@ def get(optimizer: Any, network: nn.Module, learning_rate: float | None = None, 
         rates: Rates | None = None) -> torch.optim.Optimizer:
     """A torch optimiser of the network's trainable parameters; each group's peak rate is its `base_lr`.
 
-    `optimizer`: a name ('sgd', 'adam', 'adamw', 'rmsprop', 'muon', any case), an object with `learning_rate` and Keras' other
-    attributes, a torch optimiser over the network's parameters, or a factory `f(parameter groups) -> torch optimiser`.
+    `optimizer`: a name ('sgd', 'adam', 'adamw', 'rmsprop', 'muon', any case), an object with `learning_rate` and Keras'
+    other attributes, a torch optimiser over the network's parameters, or a factory `f(parameter groups) -> torch optimiser`.
     `learning_rate` and `weight_decay` go before the optimiser's own. `rates(parameter name)` multiplies the rate of
     that parameter; 0 leaves it out. Raises InputError for anything else, and if nothing is left to train.
     """

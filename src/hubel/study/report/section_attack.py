@@ -38,7 +38,8 @@ def _curve(facts: Facts) -> Figure:
             series.append(Line(label, a["eps"], a["noise"][name], "noise" if name == "uniform" else "second",
                                dashed=name == "sign"))
     chart = lines(series, title="Accuracy against the size of a perturbation",
-                  x_label="ε, the most a pixel may change, in 255ths", y_label="accuracy", x_ticks=_eps_ticks(a["eps"]), rule=(a["chance"], "chance"))
+                  x_label="ε, the most a pixel may change, in 255ths", y_label="accuracy",
+                  x_ticks=_eps_ticks(a["eps"]), rule=(a["chance"], "chance"))
     detail = (f"{a['attack_text']} on {count(a['points'], 'test image')}; the band is the 95% interval for so few. "
               f"Every success was checked in full precision on whole 8-bit pixel values. Noise of either kind has the "
               f"same ε: uniform noise is drawn from −ε..ε, sign noise is −ε or ε at every pixel.")

@@ -33,8 +33,8 @@ def filters(context: Context) -> dict[str, Any]:
         "edges": edges,
         "finding": f"{edges} of {len(weights)} filters are mostly a change of brightness across the window, an edge"
                    f"{'.' if edges != 1 else ', or one.'}",
-        "detail": f"Each is scaled to its own largest weight{'' if len(shown) == len(weights) else f'; the first {len(shown)}'}"
-                  ". Counted as an edge: a plane fitted to the filter's weights, summed over channels, explains more than "
+        "detail": f"Each is scaled to its own largest weight{'' if len(shown) == len(weights) else '; the first 64'}. "
+                  "Counted as an edge: a plane fitted to the filter's weights, summed over channels, explains more than "
                   "half of their variance.",
     }
 
