@@ -263,7 +263,7 @@ def measure() -> Table:
     return table
 
 
-def _best(call: Callable[[], Any], repeats: int = 3) -> float:
+def _best(call: Callable[[], Any], repeats: int = 7) -> float:
     times = []
     with torch.no_grad():
         call()
