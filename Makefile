@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow lint types check bench clean
+.PHONY: demo test test-slow lint types check clean
 
 demo: $(VENV)/.installed
 	$(BIN)/hubel study digits
@@ -21,9 +21,6 @@ types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 check: lint types test
-
-bench: $(VENV)/.installed-bench
-	$(BIN)/python -m bench
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
