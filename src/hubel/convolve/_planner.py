@@ -142,8 +142,11 @@ def _engine_cost(case: Case, table: Table) -> float:
 
 
 def _at(row: dict[str, float], taps: float) -> float:
-    xs = np.array([float(name) for name in row])
-    return float(np.exp(np.interp(math.log(max(taps, 1)), np.log(xs), np.log(np.array(list(row.values()))))))
+    """Interpolate between the taps measured, log by log; beyond the last a cost that grew goes on growing as it did."""
+    xs, ys = np.log([float(name) for name in row]), np.log(list(row.values()))
+    at = math.log(max(taps, 1))
+    beyond = max(at - xs[-1], 0.0) * max((ys[-1] - ys[-2]) / (xs[-1] - xs[-2]), 0.0) if len(xs) > 1 else 0.0
+    return float(np.exp(np.interp(at, xs, ys) + beyond))
 
 
 def cache_folder() -> Path:
