@@ -15,6 +15,7 @@ from hubel import data
 from hubel.errors import InputError
 from hubel.model import Model
 from hubel.nets.efficientnet import MEAN, STD, pretrained_lite0
+from hubel.training import LambdaCallback
 from hubel.training import transfer as room
 
 
@@ -86,27 +87,41 @@ def test_learns_and_is_saved_as_a_model(stripes: tuple[Tensor, Tensor], tmp_path
     assert model.features(x).shape == (24, 112 + 192 + 1280)
 
 
-def test_goes_on_from_a_checkpoint_to_the_same_bits(stripes: tuple[Tensor, Tensor], tmp_path: Path) -> None:
-    whole, parts = room.transfer_network(2), room.transfer_network(2)
-    room.transfer(whole, stripes, normalise=normalise, epochs=2, seed=1, verbose=0)
+class Stop(Exception):
+    """Stands for a kill."""
 
-    class Stop(Exception):
-        pass
 
-    def stop(epoch: int, logs: object) -> None:
-        if epoch == 1:
+def interrupted(stripes: tuple[Tensor, Tensor], file: Path, epoch: int, **options: object) -> None:
+    """Begin a transfer and break it off at the end of `epoch`."""
+    def stop(at: int, logs: object) -> None:
+        if at == epoch:
             raise Stop
 
-    from hubel.training import LambdaCallback
-
-    file = tmp_path / "run.safetensors"
     with pytest.raises(Stop):
-        room.transfer(parts, stripes, normalise=normalise, epochs=2, seed=1, verbose=0, checkpoint=file,
-                      callbacks=[LambdaCallback(on_epoch_end=stop)])
+        room.transfer(room.transfer_network(2), stripes, normalise=normalise, seed=1, verbose=0, checkpoint=file,
+                      callbacks=[LambdaCallback(on_epoch_end=stop)], **options)
+
+
+def test_goes_on_from_a_checkpoint_to_the_same_bits(stripes: tuple[Tensor, Tensor], tmp_path: Path) -> None:
+    whole, file = room.transfer_network(2), tmp_path / "run.safetensors"
+    room.transfer(whole, stripes, normalise=normalise, epochs=2, seed=1, verbose=0)
+    interrupted(stripes, file, 1, epochs=2)
     fresh = room.transfer_network(2)
     room.transfer(fresh, stripes, normalise=normalise, epochs=2, seed=1, verbose=0, checkpoint=file,
                   callbacks=[LambdaCallback()])
     assert all(torch.equal(a, b) for a, b in zip(fresh.state_dict().values(), whole.state_dict().values(), strict=True))
+
+
+def test_a_budgeted_run_goes_on_and_counts_the_head(stripes: tuple[Tensor, Tensor], tmp_path: Path) -> None:
+    """Making the head is part of the budget; the run that goes on does not make it again and yet is the same run."""
+    file = tmp_path / "run.safetensors"
+    interrupted(stripes, file, 1, minutes=5, epochs=3)
+    began = time.monotonic()
+    history = room.transfer(room.transfer_network(2), stripes, normalise=normalise, minutes=5, epochs=3, seed=1, verbose=0,
+                            checkpoint=file, callbacks=[LambdaCallback()])
+    assert history.epoch == [0, 1, 2]
+    assert history.seconds[-1] > history.seconds[0] > 0
+    assert history.seconds[-1] - history.seconds[0] < time.monotonic() - began  # one clock, through the interruption
 
 
 def test_another_network_is_refused(stripes: tuple[Tensor, Tensor]) -> None:

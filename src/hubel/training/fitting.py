@@ -51,6 +51,7 @@ def fit(
     seed: int = 0,
     shuffle: bool = True,
     minutes: float | None = None,
+    spent: float = 0.0,
     initial_epoch: int = 0,
     validation_freq: int = 1,
     checkpoint: str | Path | None = None,
@@ -83,7 +84,7 @@ def fit(
         an `averaging.Lookahead`.
     minutes : a budget that is kept to, validation included: the schedule follows the share of epochs or of time that
         is spent, whichever is further, so that it always ends at its end. The last epoch may be cut short. Results
-        then depend on the machine's speed.
+        then depend on the machine's speed. `spent` seconds of it went into preparing the run before this call.
     checkpoint : a file from which the same call goes on after Ctrl-C, a crash or a kill -9, to the same bits as without
         the interruption (without `minutes`, and with the same number of threads). Written after each epoch and every
         `checkpoint_seconds`. If the file tells of a finished run, its weights are loaded and nothing is trained.
@@ -97,8 +98,8 @@ def fit(
     NaN or infinite, with the network's best weights so far restored.
     """
     settings = {name: value for name, value in locals().items()
-                if name not in ("network", "train", "validation", "normalise", "checkpoint", "checkpoint_seconds",
-                                "callbacks", "verbose", "model", "kind")}
+                if name not in ("network", "train", "validation", "normalise", "spent", "checkpoint",
+                                "checkpoint_seconds", "callbacks", "verbose", "model", "kind")}
     _check(epochs, batch_size, minutes, initial_epoch, validation_freq, accumulate, clip_norm, checkpoint_seconds, seed)
     if epochs is None and minutes is None:
         epochs = 1
@@ -124,6 +125,7 @@ def fit(
         config={} if checkpoint is None else _config(settings, network, source, held_out, normalise, callbacks),
         epoch=initial_epoch, step=initial_epoch * steps(len(source), batch_size),
     )
+    run.began -= spent
     devices: list[int] | None = [] if evaluation.device_of(network).type == "cpu" else None
     with run.interrupt, torch.random.fork_rng(devices):
         _carry_out(run)

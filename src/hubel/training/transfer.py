@@ -69,8 +69,6 @@ def transfer(network: nn.Module, train: Any, *, normalise: Normalise | None = No
     finished = checkpoint is not None and Path(checkpoint).exists()
     if not finished:  # a run that goes on brings its head along
         start_head(network, source, normalise, mirror)
-    if minutes is not None:
-        minutes = max(minutes - (time.monotonic() - began) / 60, 0.02)
     if epochs is None:
         epochs = max(EPOCHS, -(-LEAST_STEPS // -(-len(source) // BATCH)))
     for name, parameter in network.named_parameters():
@@ -83,8 +81,8 @@ def transfer(network: nn.Module, train: Any, *, normalise: Normalise | None = No
     }
     try:
         return fit(network, source, normalise=normalise, epochs=epochs, minutes=minutes, seed=seed,
-                   validation=validation, checkpoint=checkpoint, callbacks=callbacks, verbose=verbose, model=model,
-                   **{**settings, **options})
+                   spent=time.monotonic() - began, validation=validation, checkpoint=checkpoint, callbacks=callbacks,
+                   verbose=verbose, model=model, **{**settings, **options})
     finally:
         network.requires_grad_(True)
 
