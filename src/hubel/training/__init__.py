@@ -22,10 +22,14 @@ from hubel.training.evaluation import evaluate
 from hubel.training.fitting import fit
 from hubel.training.history import History
 from hubel.training.optimizers import SGD, Adam, AdamW, Muon, RMSprop
+from hubel.training.rates import RateSearch, lr_find
 from hubel.training.source import ArraySource, Batch, BatchSource, DatasetSource
+from hubel.training.tensorboard import TensorBoard
+from hubel.training.tuning import fine_tune
 
 __all__ = [
     "SGD", "Adam", "AdamW", "ArraySource", "Batch", "BatchSource", "CSVLogger", "Callback", "DatasetSource",
     "EarlyStopping", "Ema", "History", "LambdaCallback", "LearningRateScheduler", "Lookahead", "ModelCheckpoint", "Muon",
-    "RMSprop", "ReduceLROnPlateau", "TerminateOnNaN", "augment", "default_augmentation", "evaluate", "fit", "optimizers",
+    "RMSprop", "RateSearch", "ReduceLROnPlateau", "TensorBoard", "TerminateOnNaN", "augment", "default_augmentation",
+    "evaluate", "fine_tune", "fit", "lr_find", "optimizers",
 ]
