@@ -1,7 +1,7 @@
 """Features made by hand: smoothing, edges and their hierarchy, patterns, HOG, dense SIFT, text.
 
     hubel.features.match(pattern, image)           # normalised cross-correlation, with boxes and scores
-    hubel.features.EdgeHierarchy()                 # a scikit-learn transformer, as FilterBank, Hog, DenseSift are
+    hubel.features.EdgeHierarchy()                 # a scikit-learn transformer, as FilterBank, HOG, DenseSIFT are
 """
 
 from typing import Any
@@ -15,9 +15,9 @@ from hubel.features.sift import dense_sift
 from hubel.features.smooth import best_sigma, noise, pyramid, scale_space, smooth
 from hubel.features.text import TextFound, find_text
 
-_TRANSFORMERS = ("DenseSift", "EdgeHierarchy", "FilterBank", "Hog", "similarity")
+_TRANSFORMERS = ("DenseSIFT", "EdgeHierarchy", "FilterBank", "HOG", "similarity")
 
-__all__ = ["DenseSift", "EdgeHierarchy", "FilterBank", "Hog", "Match", "Matches", "TextFound", "best_sigma", "dense_sift",
+__all__ = ["HOG", "DenseSIFT", "EdgeHierarchy", "FilterBank", "Match", "Matches", "TextFound", "best_sigma", "dense_sift",
            "edge_maps", "edges", "find_text", "hog", "match", "noise", "psnr", "pyramid", "scale_space", "score_map",
            "similarity", "smooth", "ssim"]  # fmt: skip
 

@@ -22,6 +22,21 @@ def colour(x: Any) -> Tensor:
     return as_batch(_plain(x)).detach()
 
 
+def exact_colour(x: Any) -> tuple[Tensor, float]:
+    """Return images (N, C, H, W) as they are stored, and what to divide them by to have them in 0..1: float64 stays
+    float64, and uint8 keeps its whole numbers, so that equal differences stay equal."""
+    images = colour(x)
+    kinds = {v.dtype for v in (x if isinstance(x, (list, tuple)) else [x]) if isinstance(v, (Tensor, np.ndarray))}
+    if kinds == {np.dtype(np.uint8)} or kinds == {torch.uint8}:
+        return images.mul_(255).round_(), 255.0
+    if kinds != {np.dtype(np.float64)}:
+        return images, 1.0
+    values = [np.asarray(v) for v in x] if isinstance(x, (list, tuple)) else [x]
+    wide = [torch.from_numpy(np.ascontiguousarray(np.moveaxis(v.reshape(-1, *v.shape[-2:], 1) if v.ndim == 2 else
+                                                              v.reshape(-1, *v.shape[-3:]), -1, 1))) for v in values]
+    return torch.cat(wide), 1.0
+
+
 def _plain(x: Any) -> Any:
     if isinstance(x, (Tensor, list, tuple)):
         return x

@@ -2,7 +2,7 @@
 
 `variant="dalal-triggs"` is the paper's (N. Dalal, B. Triggs, CVPR 2005): votes are shared between neighbouring angles
 and cells, and weighted by a Gaussian over each block. `variant="skimage"` is scikit-image's simplification (whole votes,
-no weighting), number for number.
+no weighting), number for number: its ties between channels and its bins' edges fall as they do in x's own dtype.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from hubel.errors import InputError
-from hubel.features._images import centred_differences, colour, is_batch, strongest_channel
+from hubel.features._images import centred_differences, colour, exact_colour, is_batch, strongest_channel
 
 _PIXELS = 1 << 18  # gathered at a time, so that the maps stay in cache
 
@@ -35,7 +35,7 @@ def hog(x: Any, *, orientations: int = 9, cell: int = 8, block: int = 2, norm: s
             raise InputError(f"{name}={value!r} must be a whole number of at least 1")
     if norm not in _NORMS or variant not in ("dalal-triggs", "skimage"):
         raise InputError(f"norm={norm!r} is one of {', '.join(_NORMS)}; variant={variant!r} dalal-triggs or skimage")
-    images = colour(x)
+    images, unit = exact_colour(x) if variant == "skimage" else (colour(x), 1.0)
     h, w = images.shape[2] // cell, images.shape[3] // cell
     if min(h, w) < block:
         raise InputError(f"an image of {images.shape[2]}x{images.shape[3]} holds no block of {block}x{block} cells of "
@@ -45,7 +45,7 @@ def hog(x: Any, *, orientations: int = 9, cell: int = 8, block: int = 2, norm: s
     for i in range(0, len(images), step):
         part = images[i : i + step]
         if variant == "skimage":
-            parts.append(_blocks(_cells(part, orientations, cell), block))
+            parts.append(_blocks(_cells(part, orientations, cell).div_(unit), block))
         else:
             parts.append(_shared_votes(part.sqrt(), orientations, cell, block))
         parts[-1] = _NORMS[norm](parts[-1])
@@ -54,11 +54,11 @@ def hog(x: Any, *, orientations: int = 9, cell: int = 8, block: int = 2, norm: s
 
 
 def _cells(images: Tensor, orientations: int, cell: int) -> Tensor:
-    """Return (N, rows, columns, orientations): the mean over the cell of the magnitudes of each angle."""
+    """Return float32 (N, rows, columns, orientations): the mean over the cell of the magnitudes of each angle."""
     down, right, magnitude = strongest_channel(*centred_differences(images))
     n, rows, columns = len(images), images.shape[2] // cell, images.shape[3] // cell
     cut = (slice(None), slice(rows * cell), slice(columns * cell))
-    which = _angles(down[cut], right[cut], orientations)[0].to(torch.int32).clamp_(max=orientations - 1)
+    which = _half_turns(down[cut], right[cut], orientations).to(torch.int32).clamp_(max=orientations - 1)
     place = torch.arange(n * rows, dtype=torch.int32).view(n, rows, 1, 1, 1) * columns
     place = (place + torch.arange(columns, dtype=torch.int32).view(1, 1, 1, columns, 1)) * orientations
     index = which.view(n, rows, cell, columns, cell) + place
@@ -66,12 +66,10 @@ def _cells(images: Tensor, orientations: int, cell: int) -> Tensor:
     return counts.float().view(n, rows, columns, orientations).div_(cell * cell)
 
 
-def _angles(down: Tensor, right: Tensor, orientations: int) -> tuple[Tensor, Tensor]:
-    """Return (bin, part of a bin beyond its lower edge) of each gradient's angle modulo 180 degrees."""
-    turns = torch.atan2(down, right).mul_(orientations / math.pi)
-    turns = torch.where(turns < 0, turns + orientations, turns)
-    lower = turns.floor()
-    return torch.where(lower >= orientations, 0.0, lower), turns - lower
+def _half_turns(down: Tensor, right: Tensor, orientations: int) -> Tensor:
+    """Return the gradient's angle modulo 180 degrees, in bins: 0..orientations."""
+    along = torch.mul(right, down.sign()).add_(0.0)  # adding 0 makes -0, whose angle would be 180 degrees, a plain 0
+    return torch.atan2(down.abs(), along).mul_(orientations / math.pi)
 
 
 def _blocks(cells: Tensor, block: int) -> Tensor:
@@ -86,12 +84,16 @@ def _shared_votes(images: Tensor, orientations: int, cell: int, block: int) -> T
     """
     down, right, magnitude = strongest_channel(*centred_differences(images))
     n, (h, w) = len(images), images.shape[2:]
-    lower, part = _angles(down, right, orientations)
-    first = (lower + torch.where(part < 0.5, -1.0, 0.0)) % orientations  # bins have their centres halfway
-    share = (part + 0.5) % 1.0
-    votes = torch.zeros(n, orientations, h, w)
-    votes.scatter_(1, first.long()[:, None], (magnitude * (1 - share))[:, None])
-    votes.scatter_add_(1, ((first + 1) % orientations).long()[:, None], (magnitude * share)[:, None])
+    turns = _half_turns(down, right, orientations).add_(0.5)  # bins have their centres halfway
+    first = turns.floor()
+    far = turns.sub_(first).mul_(magnitude)  # what goes to the bin above
+    place = first.long()[:, None]  # 0 is the last bin again, orientations + 1 the first
+    votes = torch.zeros(n, orientations + 2, h, w)
+    votes.scatter_(1, place, (magnitude - far)[:, None])
+    votes.scatter_(1, place + 1, far[:, None])
+    votes[:, orientations] += votes[:, 0]
+    votes[:, 1] += votes[:, orientations + 1]
+    votes = votes[:, 1:-1]
     rows, columns = h // cell - block + 1, w // cell - block + 1
     weights = _position_weights(cell, block)  # (block, block * cell)
     size = block * cell

@@ -101,7 +101,8 @@ def match(pattern: Any, x: Any, *, scales: Sequence[float] = (1.0,), angles: Seq
           threshold: float = 0.6, top: int = 20, overlap: float = 0.3, rate: float | None = None) -> Matches:
     """Return the places of x most like `pattern`, by normalised cross-correlation (see `score_map`), best first.
 
-    pattern, x : images (H, W) or (H, W, C), both grey or both colour; or series (T,), with their sampling `rate`.
+    pattern, x : images (H, W) or (H, W, C), both grey or both colour; or series (T,); or sound (T,) or (T, C) with its
+        `rate`, samples a second.
     scales : factors the pattern is resized by (for series: stretched); those that no longer fit are left out.
     angles : degrees the pattern is turned by, counter-clockwise (images only).
     threshold : least score in -1..1; top : most places; overlap : boxes that share more than this of their union with
@@ -110,19 +111,22 @@ def match(pattern: Any, x: Any, *, scales: Sequence[float] = (1.0,), angles: Seq
     Raises InputError for NaN, ranks or channels that differ, an empty or flat pattern, a pattern that never fits.
     """
     x, pattern = np.asarray(x), np.asarray(pattern)
-    _check(pattern, x, scales, angles, threshold, top, overlap)
+    series = x.ndim == 1 or rate is not None
+    _check(pattern, x, series, scales, angles, threshold, top, overlap)
+    layout = "tc" if series and x.ndim == 2 else None
+    space = 1 if series else 2
     found: list[Match] = []
     best, fitted = -1.0, False
     for scale in scales:
         for angle in angles:
-            turned = _transform(pattern, scale, angle)
-            if turned is None or any(k > n for k, n in zip(turned[0].shape, x.shape, strict=True)):
+            turned = _stretch(pattern, scale) if series else _transform(pattern, scale, angle)
+            if turned is None or any(k > n for k, n in zip(turned[0].shape[:space], x.shape[:space], strict=True)):
                 continue
             fitted = True
             image, mask = turned
-            scores = score_map(image, x) if mask is None else masked_score_map(image, mask, x)
+            scores = score_map(image, x, layout=layout) if mask is None else masked_score_map(image, mask, x)
             best = max(best, float(scores.max()))
-            size = [max(1, round(n * scale)) for n in pattern.shape[: min(x.ndim, 2)]]
+            size = [max(1, round(n * scale)) for n in pattern.shape[:space]]
             found += _peaks(scores, image.shape, size, threshold, top, scale, angle)
     if not fitted:
         raise InputError(f"the pattern of shape {pattern.shape} is larger than x of shape {x.shape} at every scale: "
@@ -130,16 +134,21 @@ def match(pattern: Any, x: Any, *, scales: Sequence[float] = (1.0,), angles: Seq
     return Matches(tuple(_suppress(found, overlap)[:top]), best, threshold, x, rate)
 
 
-def _check(pattern: np.ndarray, x: np.ndarray, scales: Any, angles: Any, threshold: Any, top: Any, overlap: Any) -> None:
+def _check(pattern: np.ndarray, x: np.ndarray, series: bool, scales: Any, angles: Any, threshold: Any, top: Any,
+           overlap: Any) -> None:
     if pattern.ndim != x.ndim:
         raise InputError(f"the pattern has {pattern.ndim} dimensions and x {x.ndim}: both grey, both colour or both sound")
+    if x.ndim > (2 if series else 3) or x.ndim == 0:
+        raise InputError(f"x of shape {x.shape} is not one image (H, W) or (H, W, C), or one series (T,)")
     if pattern.size == 0 or x.size == 0:
         raise InputError(f"shapes {pattern.shape} and {x.shape}: nothing to match")
     if pattern.dtype.kind not in "buif":
         raise InputError(f"the pattern is {pattern.dtype}: patterns are matched in real numbers")
+    if pattern.ndim == (2 if series else 3) and pattern.shape[-1] != x.shape[-1]:
+        raise InputError(f"the pattern has {pattern.shape[-1]} channels and x {x.shape[-1]}: bring both to one")
     if not len(scales) or not all(math.isfinite(s) and s > 0 for s in scales):
         raise InputError(f"scales={scales!r} must be positive numbers")
-    if not len(angles) or not all(math.isfinite(a) for a in angles) or (x.ndim == 1 and any(angles)):
+    if not len(angles) or not all(math.isfinite(a) for a in angles) or (series and any(angles)):
         raise InputError(f"angles={angles!r} must be numbers of degrees (and series do not turn)")
     if not (-1 <= threshold <= 1 and top >= 1 and 0 <= overlap <= 1):
         raise InputError(f"threshold={threshold!r}, top={top!r}, overlap={overlap!r}: use -1..1, at least 1, and 0..1")
@@ -147,19 +156,25 @@ def _check(pattern: np.ndarray, x: np.ndarray, scales: Any, angles: Any, thresho
         raise InputError("the pattern is flat: nothing in it to look for")
 
 
+def _stretch(pattern: np.ndarray, scale: float) -> tuple[np.ndarray, None] | None:
+    """Return a series (T,) or sound (T, C) stretched by `scale`; None if nothing is left."""
+    length = len(pattern) if scale == 1 else round(len(pattern) * scale)
+    if length < 4 and scale != 1:
+        return None
+    if scale == 1:
+        return pattern, None
+    at = np.linspace(0, len(pattern) - 1, length)
+    columns = [np.interp(at, np.arange(len(pattern)), column) for column in pattern.reshape(len(pattern), -1).T]
+    return np.stack(columns, 1).reshape(length, *pattern.shape[1:]), None
+
+
 def _transform(pattern: np.ndarray, scale: float, angle: float) -> tuple[np.ndarray, np.ndarray | None] | None:
-    """Return the pattern resized and turned, and where it is defined (None: everywhere). None if nothing is left."""
+    """Return an image resized and turned, and where it is defined (None: everywhere). None if nothing is left."""
     if scale == 1 and angle == 0:
         return pattern, None
     import cv2
 
-    image = pattern.astype(np.float32) if pattern.dtype.kind != "f" else pattern
-    if pattern.ndim == 1:
-        length = round(len(pattern) * scale)
-        if length < 4:
-            return None
-        return np.interp(np.linspace(0, len(image) - 1, length), np.arange(len(image)), image), None
-    image = image.astype(np.float32, copy=False)
+    image = pattern.astype(np.float32)
     h, w = (max(1, round(n * scale)) for n in pattern.shape[:2])
     if min(h, w) < 4 and scale != 1:
         return None

@@ -9,16 +9,18 @@ made blind to brightness and contrast. Windows or patterns without contrast scor
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hubel.convolve import _fourier, correlate
+from hubel.convolve import correlate
 from hubel.errors import InputError
 
-FLAT = 1e-3  # of the range of x: a window whose standard deviation is less has no pattern, only rounding
+FLAT = 1e-4  # of the range of x: a window whose standard deviation is less has no pattern, only rounding
+_ROWS = 96  # of a map finished at a time: they stay in cache
 
 
 def score_map(patterns: Any, x: Any, *, layout: str | None = None) -> np.ndarray:
@@ -50,8 +52,6 @@ def _arrays(patterns: Any, x: Any, layout: str | None) -> tuple[Tensor, Tensor, 
             raise InputError(f"{name} is {a.dtype}: patterns are matched in real numbers")
         if a.size == 0:
             raise InputError(f"{name} of shape {a.shape} is empty")
-        if a.dtype.kind == "f" and not np.isfinite(a).all():
-            raise InputError(f"{name} holds NaN or infinite values: replace them first")
     layout = layout or {1: "t", 2: "hw", 3: "hwc"}.get(values.ndim, "")
     if layout not in ("t", "tc", "hw", "hwc") or len(layout) != values.ndim:
         raise InputError(f"x of shape {values.shape} is not one image (H, W) or (H, W, C), or one series (T,)")
@@ -65,15 +65,25 @@ def _arrays(patterns: Any, x: Any, layout: str | None) -> tuple[Tensor, Tensor, 
         raise InputError(f"the pattern has {kernels.shape[-1]} channels and x {values.shape[-1]}: bring both to one")
     if any(k > n for k, n in zip(kernels.shape[1:], values.shape, strict=True)):
         raise InputError(f"the pattern covers {kernels.shape[1:-1]} and x only {values.shape[:-1]}: use a smaller scale")
-    low, high = float(values.min()), float(values.max())
-    middle, span = (low + high) / 2, max(high - low, 1e-30)
-    span = max(span, 1.0 if values.dtype.kind in "biu" else 1e-30)
+    low, high = _span(values, "x")
+    _span(kernels, "the pattern")
+    middle, span = (low + high) / 2, max(high - low, 1.0 if values.dtype.kind in "biu" else 1e-30)
 
     def normal(a: np.ndarray) -> Tensor:
-        a = ((a.astype(np.float32, copy=False) - np.float32(middle)) / np.float32(span)).astype(np.float32, copy=False)
-        return torch.from_numpy(np.ascontiguousarray(np.moveaxis(a, -1, -a.ndim if a.ndim == values.ndim else 1)))
+        a = np.ascontiguousarray(np.moveaxis(a, -1, -a.ndim if a.ndim == values.ndim else 1))
+        a = a if a.dtype == np.uint8 else a.astype(np.float32 if a.dtype.kind in "biu" else a.dtype, copy=False)
+        out = torch.from_numpy(a if a.flags.writeable else a.copy())
+        return (out.float() if a.dtype == np.uint8 else out).sub(middle).div_(span).float()
 
     return normal(values), normal(kernels), single
+
+
+def _span(a: np.ndarray, name: str) -> tuple[float, float]:
+    """Return the least and the largest value, which are NaN or infinite if one is."""
+    low, high = float(a.min()), float(a.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise InputError(f"{name} holds NaN or infinite values: replace them first")
+    return low, high
 
 
 def _scores(x: Tensor, patterns: Tensor, mask: Tensor | None) -> Tensor:
@@ -84,33 +94,35 @@ def _scores(x: Tensor, patterns: Tensor, mask: Tensor | None) -> Tensor:
     mean = (patterns * weight).sum(space, keepdim=True) / count
     centred = (patterns - mean) * weight
     length = centred.double().square().sum(tuple(range(1, patterns.ndim))).sqrt()
-    top = length.clamp_min(FLAT * math.sqrt(count * patterns.shape[1]))
-    centred = centred / top.float().view(-1, *[1] * (patterns.ndim - 1))
-    centred[length < FLAT * math.sqrt(count * patterns.shape[1])] = 0
-    layout = "c" + ("t" if x.ndim == 2 else "hw")
-    if x.ndim == 3 and min(patterns.shape[2:]) > 8:
-        scores = _fourier.run(x[None], centred, "zeros", [(0, 0)] * 2)[0]
-    else:
-        scores = correlate(x, centred, layout=layout)
-    spread = _spread(x, patterns.shape[2:], mask, count)
-    floor = FLAT**2 * count * patterns.shape[1]
-    scale = torch.where(spread > floor, spread, torch.inf).rsqrt()
-    return scores.mul_(scale).clamp_(-1, 1)
+    least = FLAT * math.sqrt(count * patterns.shape[1])
+    centred = centred / length.clamp_min(least).float().view(-1, *[1] * (patterns.ndim - 1))
+    centred[length < least] = 0
+    scores = correlate(x, centred, layout="c" + ("t" if x.ndim == 2 else "hw"))
+    scale = _scale(x, patterns.shape[2:], mask, count)
+    for rows in _bands(scale):
+        for one in scores:
+            one[rows].mul_(scale[rows]).clamp_(-1, 1)
+    return scores
 
 
-def _spread(x: Tensor, k: torch.Size, mask: Tensor | None, count: float) -> Tensor:
-    """Return sum over the window and the channels of (x - window's mean)^2, float32 (*O)."""
-    total: Tensor | None = None
-    for channel in x:
-        if mask is None:
-            sums, squares = _window_sums(channel, tuple(k))
-        else:
-            w, wide = mask.double(), channel.double()
-            sums, squares = correlate(wide, w), correlate(wide.square(), w)
-        part = squares.addcmul_(sums, sums, value=-1 / count)
-        total = part if total is None else total.add_(part)
-    assert total is not None
-    return total.float()
+def _scale(x: Tensor, k: torch.Size, mask: Tensor | None, count: float) -> Tensor:
+    """Return 1 / sqrt(sum over the window and the channels of (x - window's mean)^2), float32 (*O); 0 where flat."""
+    pairs = [_window_sums(channel, tuple(k)) if mask is None else
+             (correlate(channel.double(), mask.double()), correlate(channel.double().square(), mask.double()))
+             for channel in x]
+    out = torch.empty(pairs[0][0].shape)
+    floor = FLAT**2 * count * len(x)
+    for rows in _bands(out):
+        total = torch.zeros(out[rows].shape, dtype=torch.float64)
+        for sums, squares in pairs:
+            total.add_(squares[rows]).addcmul_(sums[rows], sums[rows], value=-1 / count)
+        out[rows] = total.masked_fill_(total <= floor, math.inf).rsqrt_()
+    return out
+
+
+def _bands(a: Tensor) -> list[slice]:
+    """Return the rows of an image a few at a time, so that what is done to them stays in cache; all of a series."""
+    return [slice(top, top + _ROWS) for top in range(0, len(a), _ROWS)] if a.ndim == 2 else [slice(None)]
 
 
 def _window_sums(x: Tensor, k: tuple[int, ...]) -> tuple[Tensor, Tensor]:
@@ -120,12 +132,15 @@ def _window_sums(x: Tensor, k: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         return _running(wide, k[0]), _running(wide.square(), k[0])
     import cv2
 
-    size, image = (k[1], k[0]), x.numpy()
-    options = {"anchor": (0, 0), "normalize": False, "borderType": cv2.BORDER_CONSTANT}
-    inside = (slice(x.shape[0] - k[0] + 1), slice(x.shape[1] - k[1] + 1))
-    sums = cv2.boxFilter(image, cv2.CV_64F, size, **options)[inside]
-    squares = cv2.sqrBoxFilter(image, cv2.CV_64F, size, **options)[inside]
-    return torch.from_numpy(sums), torch.from_numpy(squares)
+    image, size = x.numpy(), (k[1], k[0])
+
+    def sums(filtered: Any) -> Tensor:
+        return torch.from_numpy(filtered(image, cv2.CV_64F, size, anchor=(0, 0), normalize=False,
+                                         borderType=cv2.BORDER_CONSTANT)[: x.shape[0] - k[0] + 1, : x.shape[1] - k[1] + 1])
+
+    with ThreadPoolExecutor(2) as pool:  # each takes one core, and neither holds the interpreter's lock
+        plain, squares = pool.map(sums, (cv2.boxFilter, cv2.sqrBoxFilter))
+    return plain, squares
 
 
 def _running(x: Tensor, k: int) -> Tensor:

@@ -24,7 +24,7 @@ from hubel.features.hog import hog
 from hubel.features.sift import dense_sift
 
 
-class _Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class _Features(TransformerMixin, BaseEstimator):
     """fit notes the number of features; transform works through the images in groups."""
 
     size: int | tuple[int, int] | None
@@ -33,7 +33,7 @@ class _Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any = None) -> Self:
         """Note the size of the images and how many features they give."""
         images = _images(X[:1], self.size)
-        self.image_shape_ = tuple(images[0].shape)
+        self.image_shape_ = images[0].shape[:2]
         first, self.feature_names_ = self._compute(images), self._names(images)
         self.n_features_out_ = first.shape[1]
         if len(self.feature_names_) != self.n_features_out_:
@@ -46,8 +46,8 @@ class _Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         parts = []
         for i in range(0, len(X), self._group):
             images = _images(X[i : i + self._group], self.size)
-            if tuple(images[0].shape) != self.image_shape_:
-                raise InputError(f"these images are {images[0].shape}, those of fit were {self.image_shape_}: give size=")
+            if images[0].shape[:2] != self.image_shape_:
+                raise InputError(f"these images are {images[0].shape[:2]}, those of fit were {self.image_shape_}: give size=")
             parts.append(self._compute(images))
         if not parts:
             return np.zeros((0, self.n_features_out_), np.float32)
@@ -118,7 +118,7 @@ class FilterBank(_Features):
     def _names(self, images: list[np.ndarray]) -> list[str]:
         count = len(self._weights())
         bank = kernels.gabor_bank() if self.bank is None else self.bank
-        filters = list(getattr(bank, "names", ()) or [f"filter {i}" for i in range(count)])
+        filters = list(getattr(bank, "names", ()) or [f"filter {f}" for f in range(count)])
         cells = [f" in cell {r},{c}" if self.grid > 1 else "" for r in range(self.grid) for c in range(self.grid)]
         return [f"{what} |{name}|{cell}" for name in filters for what in ("mean", "spread") for cell in cells]
 
@@ -153,7 +153,7 @@ class EdgeHierarchy(_Features):
         return [f"{'log ' if self.log else ''}mean {name} at {angle:g}°" for angle in self.angles for name in what]
 
 
-class Hog(_Features):
+class HOG(_Features):
     """Histograms of oriented gradients, flattened: see `hubel.features.hog`."""
 
     def __init__(self, orientations: int = 9, cell: int = 8, block: int = 2, norm: str = "L2-Hys",
@@ -177,7 +177,7 @@ class Hog(_Features):
                 for r, c, i, j, o in np.ndindex(self._blocks(images[:1]).shape[1:])]
 
 
-class DenseSift(_Features):
+class DenseSIFT(_Features):
     """Dense SIFT. pool=None gives all descriptors of the grid, flattened; 'mean' or 'max' one over the whole image."""
 
     def __init__(self, step: int = 8, bin_size: int = 4, pool: str | None = None,
