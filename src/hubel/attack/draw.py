@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,9 @@ from hubel.look.draw import INK, MUTED, Group, as_tile, canvas, data_uri, sheet
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from hubel.attack.certify import Certificates
     from hubel.attack.curve import RobustnessCurve
+    from hubel.attack.evaluated import Evaluation
 
 WORST, COLOURS = "#c0392b", {"uniform": "#2d6cb5", "sign": "#7a9cc6", "gaussian": "#2d6cb5"}
 
@@ -98,6 +101,74 @@ def curve(c: RobustnessCurve) -> Figure:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     figure.text(0.02, 0.975, _finding(c), size=10, color=INK, weight="bold", va="top")
+    return figure
+
+
+def evaluation(e: Evaluation) -> Figure:
+    """Draw robust accuracy by size with its intervals, beside the number of images that each attack broke."""
+    figure = canvas(2.6)
+    axes = figure.add_axes((0.09, 0.19, 0.47, 0.6))
+    sizes = [0.0, *map(float, e.epsilons)]
+    shares = 100 * np.array([e.clean_accuracy, *e.accuracies])
+    at = np.arange(len(sizes))
+    low, high = 100 * e.intervals.T
+    axes.vlines(at[1:], low, high, color=WORST, alpha=0.35, lw=5)
+    axes.plot(at, shares, color=WORST, marker="o", ms=5, lw=1.8)
+    for k, share in zip(at, shares, strict=True):
+        axes.annotate(f"{share:.1f}", (k, share), xytext=(6, 5), textcoords="offset points", size=8.5, color=INK)
+    axes.set_xticks(at, ["clean", *(eps_text(s, e.norm) for s in sizes[1:])])
+    axes.set_xlim(-0.3, len(sizes) - 0.4)
+    axes.set_ylim(0, 108)
+    axes.set_yticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100%"])
+    axes.set_xlabel(f"eps ({e.norm})", size=8.5, color=INK)
+    axes.grid(axis="y", color="#e4e7ec", lw=0.6)
+    bars = figure.add_axes((0.72, 0.19, 0.25, 0.6))
+    order = ["clean", *(s.name for s in e.stages)]
+    names = sorted(set(order), key=order.index)
+    counts = [int((e.broken_by == n).sum()) for n in names] + [int(e.robust().sum())]
+    labels = ["clean errors", *names[1:], "standing"]
+    colours = [MUTED] + [WORST] * (len(names) - 1) + ["#2d6cb5"]
+    bars.barh(np.arange(len(counts)), counts, color=colours, height=0.62)
+    for k, count in enumerate(counts):
+        bars.annotate(str(count), (count, k), xytext=(3, 0), textcoords="offset points", va="center", size=8.5, color=INK)
+    bars.set_yticks(np.arange(len(counts)), labels)
+    bars.invert_yaxis()
+    bars.set_xticks([])
+    bars.set_xlim(0, max(counts) * 1.2 + 1)
+    for each in (axes, bars):
+        each.tick_params(labelsize=8.5, colors=MUTED, length=2)
+        for side in ("top", "right", "left"):
+            each.spines[side].set_visible(False)
+    bars.spines["bottom"].set_visible(False)
+    bars.set_title("images, by what broke them", size=8.5, color=MUTED, loc="right")
+    what = "AutoAttack's protocol" if e.version == "standard" else f"the {e.version} protocol"
+    doubt = f"; {len(e.flags)} reason{'s' * (len(e.flags) != 1)} for distrust" if e.flags else ""
+    figure.text(0.02, 0.97, f"{e.robust_accuracy:.1%} withstand {what} at {eps_text(float(e.epsilons[-1]), e.norm)}{doubt}",
+                size=10, color=INK, weight="bold", va="top")
+    return figure
+
+
+def certificates(results: Sequence[Certificates]) -> Figure:
+    """Draw certified accuracy against the L2 radius, one line for each result (sigma)."""
+    figure = canvas(2.7)
+    axes = figure.add_axes((0.1, 0.17, 0.87, 0.66))
+    reach = max(max(float(r.radius.max()) for r in results), 1e-3)
+    shades = ["#2d6cb5", WORST, "#3a8f5c", "#8a6bb8"]
+    for k, r in enumerate(results):
+        at = np.linspace(0, min(reach, float(r.radius.max()) * 1.02 + 1e-3), 300)
+        axes.plot(at, [100 * r.accuracy(v) for v in at], color=shades[k % 4], lw=1.8, label=f"sigma {r.sigma:g}")
+    axes.set_ylim(0, 102)
+    axes.set_xlim(0, reach * 1.02)
+    axes.set_yticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100%"])
+    axes.set_xlabel("L2 radius within which the answer cannot change, pixels of 0..1", size=8.5, color=INK)
+    axes.tick_params(labelsize=8, colors=MUTED, length=2)
+    axes.grid(axis="y", color="#e4e7ec", lw=0.6)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.legend(frameon=False, fontsize=8.5, loc="upper right")
+    n, alpha = len(results[0]), results[0].alpha
+    figure.text(0.02, 0.97, f"Right and certified, of {n} images (each wrong with probability below {alpha:g})", size=10, color=INK,
+                weight="bold", va="top")
     return figure
 
 

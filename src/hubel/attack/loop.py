@@ -4,6 +4,7 @@ A task is one sample in one run of one attack. Tasks wait in a queue and work in
 at once, and a task whose point breaks the network leaves it there and then, as does one whose steps are used up. What
 remains moves together and the queue fills the room that was made, so that the network never computes for a decided
 sample. A hit counts once `Subject.truth` confirms it: float32, alone, and on whole 8-bit levels where those are asked for.
+A search for the smallest change (`minimum`) goes on after a success; what it ends with is settled by `settle`.
 """
 
 from __future__ import annotations
@@ -81,21 +82,29 @@ class Points:
 
 @dataclass(frozen=True)
 class Seen:
-    """One look at a batch: the points `q` as the network saw them, logits (N, K), and, if wanted, loss (N,) and gradient."""
+    """One look at a batch: the points `q` as the network saw them, logits (N, K), `broken` (N,) whether it errs there as
+    wanted (wherever the point lies), and, if asked for, loss (N,) or (N, k) and its gradient(s) (N, ...) or (N, k, ...)."""
 
     q: Tensor
     logits: Tensor
+    broken: Tensor
     loss: Tensor | None = None
     gradient: Tensor | None = None
 
 
 def _kept(seen: Seen, keep: Tensor) -> Seen:
     loss = None if seen.loss is None else seen.loss[keep]
-    return Seen(seen.q[keep], seen.logits[keep], loss, None if seen.gradient is None else seen.gradient[keep])
+    gradient = None if seen.gradient is None else seen.gradient[keep]
+    return Seen(seen.q[keep], seen.logits[keep], seen.broken[keep], loss, gradient)
 
 
 class Search(Protocol):
-    """An attack. State tensors have one row a task: x, y, toward, eps, index, t (looks so far), and what `begin` adds."""
+    """An attack. State tensors have one row a task: x, y, toward, eps, index, t (looks so far), and what `begin` adds.
+
+    A search may further have `free = True`: its points may leave the ball, where a success does not count; `minimum =
+    True`: free, and every task is worked to its end for the smallest change within eps (infinite: any); and a function
+    `ends(s, seen) -> (N,)` of tasks that end with this look.
+    """
 
     name: str
     looks: int  # how often a task's points are looked at, the start included
@@ -111,14 +120,17 @@ Follow = Callable[[Task, Hit | None], Task | None]
 
 
 def run(subject: Subject, search: Search, points: Points, tasks: Iterable[Task], follow: Follow,
-        batch_size: int | None = None) -> None:
-    """Work all `tasks` off. `follow(task, hit)` is told how each ended (hit None: it withstood) and may give another."""
+        batch_size: int | None = None, halt: Callable[[], bool] | None = None) -> None:
+    """Work all `tasks` off. `follow(task, hit)` is told how each ended (hit None: it withstood) and may give another.
+
+    Once `halt()` is true, nothing more is looked at: the tasks that have not ended are dropped.
+    """
     queue = deque(tasks)
     size = batch_size or max(1, min(MOST, BATCH_PIXELS // max(1, points.x[0].numel())))
     active: list[Task] = []
     state: State = {}
     odds = _Odds()
-    while queue or active:
+    while (queue or active) and not (halt is not None and halt()):
         new = [queue.popleft() for _ in range(min(size - len(active), len(queue)))]
         if new:
             state = _joined(state, _begun(search, points, new))
@@ -136,7 +148,7 @@ def run(subject: Subject, search: Search, points: Points, tasks: Iterable[Task],
             seen = _kept(seen, keep)
         if active:
             if search.gradients and seen.gradient is None:
-                seen = _looked(subject, search, state, seen.q)
+                seen = _looked(subject, search, points, state, seen.q)
             search.update(state, seen)
             state["t"] += 1
 
@@ -146,7 +158,8 @@ def _begun(search: Search, points: Points, tasks: list[Task]) -> State:
     x = points.x[index]
     state = {"x": x, "y": points.y[index], "index": index, "eps": torch.tensor([t.eps for t in tasks]),
              "toward": torch.tensor([t.toward for t in tasks]), "t": torch.zeros(len(tasks), dtype=torch.long),
-             "gap": torch.full((len(tasks),), -torch.inf), "nearest": x.clone()}
+             "gap": torch.full((len(tasks),), -torch.inf), "nearest": x.clone(),
+             "size_best": torch.full((len(tasks),), torch.inf)}
     search.begin(state, tasks, points)
     return state
 
@@ -158,30 +171,63 @@ def _joined(a: State, b: State) -> State:
 def _look(subject: Subject, search: Search, points: Points, tasks: list[Task], s: State,
           odds: _Odds) -> tuple[Seen, list[int], dict[int, Hit]]:
     """Look once at every task of the batch. Returns what was seen, the rows that are done, and the hits among them."""
+    minimum = getattr(search, "minimum", False)
+    free = minimum or getattr(search, "free", False)
     q = search.query(s)
-    if points.exact:
+    if points.exact and not free:
         q = on_levels(q, s["x"], s["eps"], points.norm)
     last = s["t"] + 1 >= search.looks
-    if not search.gradients or bool(last.all()) or odds.likely(s["t"]):
-        seen = Seen(q, subject.look(q))
+    if not search.gradients or bool(last.all()) or (not free and odds.likely(s["t"])):
+        seen = _seen(points, s, q, subject.look(q))
     else:
-        seen = _looked(subject, search, s, q)
-    found = points.broken(seen.logits.argmax(dim=1), s["index"])
-    odds.note(s["t"], found)
-    _remember(points, s, q, seen.logits)
+        seen = _looked(subject, search, points, s, q)
+    if hasattr(search, "ends"):
+        last |= search.ends(s, seen)
+    if minimum:
+        return seen, *_smallest(subject, points, tasks, s, seen, last)
+    found = seen.broken
+    if free:
+        found = found & (length(q - s["x"], points.norm) <= s["eps"] * (1 + 1e-6))
+    else:
+        odds.note(s["t"], found)
+        _remember(points, s, q, seen.logits)
     doubtful = last & ~found & (s["gap"] > -subject.doubt(seen.logits))
     hits: dict[int, Hit] = {}
     for i in torch.nonzero(found | doubtful).flatten().tolist():
         point = q[i] if found[i] else s["nearest"][i]
+        if points.exact and free:
+            point = on_levels(point[None], s["x"][i : i + 1], s["eps"][i : i + 1], points.norm)[0]
         hit = confirmed(subject, points, replace(tasks[i], start=None), point, int(s["t"][i]))
         if hit is not None:
             hits[i] = hit
     return seen, [i for i, ended in enumerate(last.tolist()) if ended or i in hits], hits
 
 
-def _looked(subject: Subject, search: Search, s: State, q: Tensor) -> Seen:
+def _smallest(subject: Subject, points: Points, tasks: list[Task], s: State, seen: Seen,
+              last: Tensor) -> tuple[list[int], dict[int, Hit]]:
+    """Keep the smallest change that breaks the fast copy; settle those of the tasks that end."""
+    size = length(seen.q - s["x"], points.norm)
+    better = seen.broken & (size < s["size_best"])
+    s["size_best"] = torch.where(better, size, s["size_best"])
+    s["nearest"][better] = seen.q[better]
+    done = torch.nonzero(last).flatten().tolist()
+    hits = {}
+    for i in done:
+        if torch.isfinite(s["size_best"][i]):
+            hit = settle(subject, points, replace(tasks[i], start=None), s["nearest"][i], int(s["t"][i]))
+            if hit is not None and hit.distance <= tasks[i].eps * (1 + 1e-6):
+                hits[i] = hit
+    return done, hits
+
+
+def _seen(points: Points, s: State, q: Tensor, logits: Tensor, loss: Tensor | None = None,
+          gradient: Tensor | None = None) -> Seen:
+    return Seen(q, logits, points.broken(logits.argmax(dim=1), s["index"]), loss, gradient)
+
+
+def _looked(subject: Subject, search: Search, points: Points, s: State, q: Tensor) -> Seen:
     logits, loss, gradient = subject.gradient(q, lambda z: search.loss(s, z))
-    return Seen(q, logits, loss, gradient)
+    return _seen(points, s, q, logits, loss, gradient)
 
 
 def _remember(points: Points, s: State, q: Tensor, logits: Tensor) -> None:
@@ -202,6 +248,52 @@ def confirmed(subject: Subject, points: Points, task: Task, point: Tensor, step:
         return None
     distance, sure = points.distance(point[None], index).item(), logits.softmax(dim=1).max().item()
     return Hit(task, point.clone(), distance, int(predicted), sure, step)
+
+
+OUTWARDS, INWARDS, HALVINGS = (1.0, 1.01, 1.03, 1.1, 1.3), (0.99, 0.9, 0.5), 4
+
+
+def settle(subject: Subject, points: Points, task: Task, point: Tensor, step: int) -> Hit | None:
+    """Return the smallest confirmed hit found on the line from the original through `point`; None if there is none.
+
+    The search may have run in low precision, and the point need not consist of whole levels: so a little further out is
+    tried where it fails, and further in where it holds.
+    """
+    x = points.x[task.index]
+    any_size = torch.tensor([torch.inf])
+
+    def at(scale: float) -> Hit | None:
+        q = (x + scale * (point - x)).clamp(0, 1)
+        q = on_levels(q[None], x[None], any_size, points.norm)[0] if points.exact else q
+        return confirmed(subject, points, task, q, step)
+
+    tried = 0.0
+    for scale in OUTWARDS:
+        best = at(scale)
+        if best is not None:
+            break
+        tried = scale
+    else:
+        return None
+    if points.norm == "l0":
+        return best
+    if scale == 1.0:
+        for smaller in INWARDS:
+            hit = at(smaller)
+            if hit is None:
+                tried = smaller
+                break
+            best, scale = hit if hit.distance < best.distance else best, smaller
+    for _ in range(HALVINGS):
+        if scale - tried < 1e-3 * scale:
+            break
+        middle = (scale + tried) / 2
+        hit = at(middle)
+        if hit is None:
+            tried = middle
+        else:
+            best, scale = hit if hit.distance < best.distance else best, middle
+    return best
 
 
 class _Odds:

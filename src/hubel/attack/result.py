@@ -20,6 +20,7 @@ class AttackResult:
     originals, adversarials : (N, H, W, C), uint8, or float32 in 0..1 where `precision` is 'float'. Where the attack found
         nothing, or the clean image was wrong already, the adversarial is the original.
     success : (N,) bool: wrongly predicted (with `targets`: predicted as the target), verified in float32 one by one.
+    eps : size of the ball; infinite for attacks that look for the smallest change, whose answer is `distances`.
     distances : (N,) from original to adversarial in `norm`, pixels of 0..1; 0 for clean errors, NaN where nothing was found.
     iterations : (N,) the step that broke it; 0 for clean errors, -1 where nothing was found.
     predicted_before, predicted_after, confidence_before, confidence_after : (N,) of original and adversarial.
@@ -76,7 +77,7 @@ class AttackResult:
         """Return everything but the pixels, JSON-able; NaN distances become None."""
         low, high = self.interval
         return {
-            "attack": self.attack, "norm": self.norm, "eps": self.eps, "precision": self.precision, "points": len(self),
+            "attack": self.attack, "norm": self.norm, "eps": self.eps if np.isfinite(self.eps) else None, "precision": self.precision, "points": len(self),
             "targets": None if self.targets is None else self.targets.tolist(), "labels": self.labels.tolist(),
             "clean_accuracy": self.clean_accuracy, "robust_accuracy": self.robust_accuracy, "interval": [low, high],
             "success": self.success.tolist(), "iterations": self.iterations.tolist(),
@@ -101,7 +102,9 @@ class AttackResult:
 
 
 def eps_text(eps: float, norm: str = "linf") -> str:
-    """'8/255' where it is that, else four digits."""
+    """'8/255' where it is that, else four digits; 'of any size' for an infinite one."""
+    if eps == float("inf"):
+        return "of any size"
     levels = eps * 255
     if norm == "linf" and eps > 0 and abs(levels - round(levels)) < 1e-3:
         return f"{round(levels)}/255"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hubel.attack.loop import Hit, Points, Search, Task, run
+from hubel.attack.losses import others
 from hubel.attack.progress import Bar
 from hubel.attack.result import AttackResult
 from hubel.attack.subject import Subject
@@ -22,27 +23,34 @@ PART = 256  # images looked at together outside the loop
 
 
 def attack(model: Any, x: Any, y: Any, search: Search, eps: float | str, norm: str, *, runs: int = 1, target: Any = None,
-           precision: str = "uint8", seed: int = 0, batch_size: int | None = None,
+           runners_up: int = 0, precision: str = "uint8", seed: int = 0, batch_size: int | None = None,
            progress: bool | str = "auto") -> AttackResult:
-    """Run one attack within one ball: the common part of every fixed-eps attack (parameters as in `pgd`)."""
+    """Run one attack within one ball: the common part of every fixed-eps attack (parameters as in `pgd` and `apgd`)."""
     began = time.perf_counter()
-    size = radius(eps, norm, precision)
+    size = radius(eps, norm, precision) if eps != float("inf") else float("inf")
     if runs < 1:
         raise InputError(f"restarts={runs} must be at least 1")
     subject = Subject(model)
     points, before, confidence = opened(subject, x, y, norm, target, precision, seed)
+    right = torch.nonzero(~points.broken(before, torch.arange(len(before)))).flatten().tolist()
+    aims = likeliest(subject, points, right, runners_up)
+    runs = min(map(len, aims.values()), default=1) if runners_up else runs
     hits: dict[int, Hit] = {}
+
+    def toward(index: int, run: int) -> int:
+        if runners_up:
+            return aims[index][run]
+        return -1 if points.targets is None else int(points.targets[index])
 
     def follow(task: Task, hit: Hit | None) -> Task | None:
         if hit is None and task.run + 1 < runs:
-            return Task(task.index, size, task.run + 1, task.toward)
+            return Task(task.index, size, task.run + 1, toward(task.index, task.run + 1))
         if hit is not None:
             hits[task.index] = hit
         bar.advance(broke=hit is not None)
         return None
 
-    right = torch.nonzero(~points.broken(before, torch.arange(len(before)))).flatten().tolist()
-    tasks = [Task(i, size, 0, -1 if points.targets is None else int(points.targets[i])) for i in right]
+    tasks = [Task(i, size, 0, toward(i, 0)) for i in right]
     with Bar(search.name, len(tasks), progress) as bar:
         run(subject, search, points, tasks, follow, batch_size)
     return collected(subject, points, before, confidence, hits, search.name, size, time.perf_counter() - began)
@@ -69,7 +77,7 @@ def opened(subject: Subject, x: Any, y: Any, norm: str, target: Any, precision: 
     if precision == "uint8":
         pixels = (pixels * 255).round().div_(255)
     subject.ready(pixels[:8])
-    classes = subject.look(pixels[:1]).shape[1]
+    classes = subject.outputs(pixels)
     if classes < 2:
         raise ModelError(f"an attack needs at least 2 classes, the network gives {classes} outputs")
     names = subject.names(classes)
@@ -80,11 +88,21 @@ def opened(subject: Subject, x: Any, y: Any, norm: str, target: Any, precision: 
         if (wanted == labels).any():
             raise InputError(f"the target {names[int(wanted[wanted == labels][0])]!r} is the true class of an image")
     points = Points(pixels, labels, norm, precision == "uint8", wanted, seed)
-    parts = [subject.predictions(part) for part in pixels.split(PART)]
+    parts = [subject.predictions(points.x[part], lambda p, part=part: points.broken(p, part))
+             for part in torch.arange(len(pixels)).split(PART)]
     before, confidence = torch.cat([p for p, _ in parts]), torch.cat([c for _, c in parts])
-    for i in torch.nonzero(points.broken(before, torch.arange(len(before)))).flatten().tolist():
-        confidence[i], before[i] = (v[0] for v in subject.truth(pixels[i : i + 1]).softmax(dim=1).max(dim=1))
     return points, before, confidence
+
+
+def likeliest(subject: Subject, points: Points, which: list[int], count: int) -> dict[int, list[int]]:
+    """Return for each point of `which` its `count` likeliest classes but the true one, fewer where there are fewer."""
+    found: dict[int, list[int]] = {}
+    for part in torch.tensor(which, dtype=torch.long).split(PART) if count else ():
+        if len(part):
+            logits = others(subject.look(points.x[part]), points.y[part])
+            order = logits.argsort(dim=1, descending=True, stable=True)[:, : min(count, logits.shape[1] - 1)]
+            found.update(zip(part.tolist(), order.tolist(), strict=True))
+    return found
 
 
 def as_classes(y: Any, count: int, names: Sequence[str], what: str) -> Tensor:

@@ -30,7 +30,7 @@ class Subject:
 
     def __init__(self, model: Any, precision: str = "auto") -> None:
         if isinstance(model, Subject):
-            model = model.model
+            model, precision = model.model, model.precision
         if not isinstance(model, nn.Module) and not (hasattr(model, "forward") and hasattr(model, "fast")):
             raise ModelError(f"an attack needs a Model or an nn.Module, not {type(model).__name__}")
         self.model: Any = model
@@ -47,6 +47,10 @@ class Subject:
     def prepare(self, x: Any) -> Tensor:
         """Return float32 pixels (N, C, H, W) in 0..1 at the model's size."""
         return as_batch(x) if self.wraps_module else self.model.prepare(x)
+
+    def outputs(self, sample: Tensor) -> int:
+        """Return how many outputs the network has."""
+        return int(self.look(sample[:1]).shape[1]) if self.wraps_module else len(self.model.classes)
 
     def names(self, classes: int) -> tuple[str, ...]:
         """Return the class names, or numbers for a plain module."""
@@ -88,11 +92,12 @@ class Subject:
             return self._run(self._whole(x))[: len(x)]
 
     def gradient(self, x: Tensor, loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return fast logits (N, K), the loss (N,) and its gradient (N, C, H, W); `loss` maps logits to (N,)."""
-        self.forwards += len(x)
-        self.backwards += len(x)
+        """Return fast logits (N, K), the loss and its gradient: `loss` maps logits to (N,), gradient (N, C, H, W), or to k
+        numbers (N, k), gradients (N, k, C, H, W)."""
         n = len(x)
         logits, values, gradient = self._gradient(self._whole(x), lambda z: loss(z[:n]))
+        self.forwards += n
+        self.backwards += values.numel()
         return logits[:n], values, gradient[:n]
 
     def truth(self, x: Tensor) -> Tensor:
@@ -105,10 +110,19 @@ class Subject:
             raise ModelError("the network gives NaN for an image: its predictions mean nothing there")
         return logits
 
-    def predictions(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (classes (N,), their confidence (N,)) that `truth` would give; most decided by the fast copy."""
+    def direct(self, x: Tensor) -> Tensor:
+        """Return the network's own logits (N, K) of a whole batch in float32, in evaluation mode, without counting."""
+        return self._forward(x).float()
+
+    def predictions(self, x: Tensor, unsure: Callable[[Tensor], Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        """Return (classes (N,), their confidence (N,)) that `truth` would give; most decided by the fast copy.
+
+        `unsure(predicted) -> (N,)` says for which predictions `truth` is to be asked in any case.
+        """
         logits = self.look(x)
         doubtful = self.doubtful(logits)
+        if unsure is not None:
+            doubtful |= unsure(logits.argmax(dim=1))
         if doubtful.any():
             logits[doubtful] = self.truth(x[doubtful])
         confidence, predicted = logits.softmax(dim=1).max(dim=1)
@@ -132,9 +146,12 @@ class Subject:
         with torch.enable_grad():
             logits = self._run(x)
             values = loss(logits)
-            gradient = torch.autograd.grad(values.sum(), x, allow_unused=True)[0]
-        gradient = torch.zeros_like(x) if gradient is None else gradient
-        return logits.detach(), values.detach(), gradient.nan_to_num_(0.0, 0.0, 0.0)
+            if values.ndim == 1:
+                gradient = _slope(values, x)
+            else:  # one pass back for each column, over the same graph
+                last = values.shape[1] - 1
+                gradient = torch.stack([_slope(values[:, k], x, k < last) for k in range(last + 1)], dim=1)
+        return logits.detach(), values.detach(), gradient
 
     def _run(self, x: Tensor) -> Tensor:
         if self._fast is None:
@@ -147,3 +164,11 @@ class Subject:
             return self.model.forward(one)
         with engine.evaluation(self.model):
             return Logits(self.model)(one)
+
+
+def _slope(values: Tensor, x: Tensor, again: bool = False) -> Tensor:
+    """Return the gradient of `values` (N,) with respect to x; zeros where there is none."""
+    gradient = None
+    if values.requires_grad:
+        gradient = torch.autograd.grad(values.sum(), x, retain_graph=again, allow_unused=True)[0]
+    return torch.zeros_like(x) if gradient is None else gradient.nan_to_num_(0.0, 0.0, 0.0)

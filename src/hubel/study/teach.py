@@ -16,6 +16,7 @@ from hubel import nets
 from hubel.data import Dataset, Source
 from hubel.errors import InputError
 from hubel.model import Model
+from hubel.training import Harden
 
 TRANSFER_BELOW = 1500  # images a class: above that, training from scratch on photos becomes worth its hours
 _HELD_OUT = 0.1
@@ -36,25 +37,25 @@ class Taught:
 
 
 def teach(source: Source, *, minutes: float | None = None, epochs: int | None = None, seed: int = 0, device: str = "cpu",
-          checkpoint: str | Path | None = None, verbose: int = 1) -> Taught:
-    """Train a model on `source.train`; the test images are not looked at.
+          checkpoint: str | Path | None = None, verbose: int = 1, harden: Harden | None = None) -> Taught:
+    """Train a model on `source.train`; the test images are not looked at. With `harden`, adversarially and from scratch.
 
     Goes on from `checkpoint` if it is there. Raises InputError for options out of range, DivergedError if training does.
     """
     if epochs is not None and epochs < 1:
         raise InputError(f"epochs={epochs}: give at least 1")
     few = len(source.train) / len(source.classes) < TRANSFER_BELOW
-    if source.kind == "photo" and few:
+    if source.kind == "photo" and few and harden is None:
         from hubel.study.transferring import transferred
 
         return transferred(source, minutes=minutes, epochs=epochs, seed=seed, device=device, checkpoint=checkpoint,
                            verbose=verbose)
     return from_scratch(source, minutes=minutes, epochs=epochs, seed=seed, device=device, checkpoint=checkpoint,
-                        verbose=verbose)
+                        verbose=verbose, harden=harden)
 
 
 def from_scratch(source: Source, *, minutes: float | None, epochs: int | None, seed: int, device: str,
-                 checkpoint: str | Path | None, verbose: int) -> Taught:
+                 checkpoint: str | Path | None, verbose: int, harden: Harden | None = None) -> Taught:
     train, held = hold_out(source.train, seed)
     size, channels = training_size(source.train), source.train.channels_hint()
     mean, std = pixel_statistics(train, size, channels, seed)
@@ -62,6 +63,8 @@ def from_scratch(source: Source, *, minutes: float | None, epochs: int | None, s
     model = Model(network, source.classes, size=size, channels=channels, mean=mean, std=std)
     chosen: Any = epochs or (None if minutes else default_epochs(len(train), source.kind))
     options: dict[str, Any] = {"learning_rate": 0.01, "weight_decay": 0.05, "label_smoothing": 0.1, "augment": source.kind}
+    if harden is not None:  # robust networks overfit late and are steadied by averaging, not by smooth labels
+        options |= {"harden": harden, "label_smoothing": 0.0, "ema": 0.995}
     model.compile("adamw", metrics=("accuracy",))
     history = model.fit(train, epochs=chosen, batch_size=batch_size(len(train)), validation_data=held, seed=seed,
                         minutes=minutes, checkpoint=checkpoint, verbose=verbose, **options)
@@ -69,6 +72,9 @@ def from_scratch(source: Source, *, minutes: float | None, epochs: int | None, s
         source.kind, "shifts and mirroring")
     recipe = (f"AdamW with a one-cycle schedule, label smoothing 0.1, batches of {batch_size(len(train))}; the images were "
               f"altered anew in every epoch ({what}).")
+    if harden is not None:
+        recipe = (f"AdamW with a one-cycle schedule and an average of the weights, batches of {batch_size(len(train))}; the images "
+                  f"were altered anew in every epoch ({what}), then made adversarial: {harden}.")
     return Taught(model, history.to_dict(), history.seconds[-1] if history.seconds else 0.0, recipe, len(train),
                   len(held), history.interrupted)
 

@@ -20,6 +20,7 @@ from hubel.training.callbacks import (
 )
 from hubel.training.evaluation import evaluate
 from hubel.training.fitting import fit
+from hubel.training.hardening import Harden
 from hubel.training.history import History
 from hubel.training.optimizers import SGD, Adam, AdamW, Muon, RMSprop
 from hubel.training.rates import RateSearch, lr_find
@@ -29,7 +30,7 @@ from hubel.training.tuning import fine_tune
 
 __all__ = [
     "SGD", "Adam", "AdamW", "ArraySource", "Batch", "BatchSource", "CSVLogger", "Callback", "DatasetSource",
-    "EarlyStopping", "Ema", "History", "LambdaCallback", "LearningRateScheduler", "Lookahead", "ModelCheckpoint", "Muon",
+    "EarlyStopping", "Ema", "Harden", "History", "LambdaCallback", "LearningRateScheduler", "Lookahead", "ModelCheckpoint", "Muon",
     "RMSprop", "RateSearch", "ReduceLROnPlateau", "TensorBoard", "TerminateOnNaN", "augment", "default_augmentation",
     "evaluate", "fine_tune", "fit", "lr_find", "optimizers",
 ]

@@ -18,6 +18,7 @@ from hubel.training import evaluation, losses, optimizers, precision, schedules
 from hubel.training import metrics as measures
 from hubel.training.averaging import Ema, Lookahead
 from hubel.training.callbacks import Callback
+from hubel.training.hardening import Adversary, Harden
 from hubel.training.history import History
 from hubel.training.interrupt import Interrupt
 from hubel.training.loop import Run
@@ -40,6 +41,7 @@ def fit(
     batch_size: int = 128,
     validation: Any = None,
     augment: Any = None,
+    harden: Harden | None = None,
     label_smoothing: float = 0.0,
     weight_decay: float | None = None,
     class_weight: Mapping[int, float] | Sequence[float] | None = None,
@@ -78,6 +80,8 @@ def fit(
     augment : an `augment.Compose`, transform or list of them; a kind ('digit', 'photo', 'image'), for its default; or a
         function of a batch x. What a sample becomes depends on (seed, epoch, its place) alone. `kind` says what the
         images are; a transform that changes their meaning is warned of.
+    harden : train against adversarial perturbations (see `hardening.Harden`), after augmentation; the accuracy that is
+        shown is then that on what the network learns from.
     weight_decay, label_smoothing, class_weight, clip_norm (largest norm of the whole gradient), accumulate (batches
         per step) : as in the literature; decay spares biases and norms. `rates(name)` multiplies a parameter's rate.
     ema : the decay of an average of the weights, which is validated and kept (see `averaging.Ema`). lookahead: True, or
@@ -111,16 +115,21 @@ def fit(
     transform = augmentation.get(augment, _image_size(source) if isinstance(augment, str) else None)
     augmentation.check_meaning(transform, kind or getattr(source, "kind", None))
     precision.lay_out(network)
+    objective = losses.get(loss, label_smoothing)
+    if harden is not None:
+        transform = adversary = Adversary(harden, network, normalise, transform, objective)
+        objective, callbacks = adversary.loss, [adversary, *callbacks]
     run = Run(
         network=network, source=source, validation=held_out, normalise=normalise, augment=transform,
         optimizer=optimizers.get(optimizer, network, learning_rate, weight_decay, rates),
-        loss=losses.get(loss, label_smoothing), metrics=measures.get(metrics), schedule=schedules.get(schedule),
+        loss=objective, metrics=measures.get(metrics), schedule=schedules.get(schedule),
         epochs=epochs, batch_size=batch_size, seed=seed, shuffle=shuffle, budget=None if minutes is None else 60 * minutes,
         class_weight=losses.class_weights(class_weight, source.classes), accumulate=accumulate, clip_norm=clip_norm,
         averages=_averages(ema, lookahead),
         validation_freq=validation_freq, callbacks=callbacks, model=network if model is None else model,
         display=Display(verbose, epochs), interrupt=Interrupt(),
-        history=History(params={"epochs": epochs, "steps": steps(len(source), batch_size), "verbose": verbose}),
+        history=History(params={"epochs": epochs, "samples": len(source), "steps": steps(len(source), batch_size),
+                                "verbose": verbose}),
         checkpoint=None if checkpoint is None else Path(checkpoint), checkpoint_seconds=checkpoint_seconds,
         config={} if checkpoint is None else _config(settings, network, source, held_out, normalise, callbacks),
         epoch=initial_epoch, step=initial_epoch * steps(len(source), batch_size),

@@ -1,0 +1,68 @@
+"""DeepFool: step by step to the nearest linearised border (Moosavi-Dezfooli et al. 2016, arXiv:1511.04599).
+
+Depends on loop, fab and threat.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hubel.attack.fab import nearest_border
+from hubel.attack.loop import Points, Seen, State, Task
+from hubel.attack.planes import onto
+from hubel.attack.result import AttackResult
+from hubel.attack.running import attack
+from hubel.attack.threat import norm_name
+from hubel.errors import InputError
+
+
+class DeepFool:
+    """Steps until the decision changes. `candidates` likeliest wrong classes are considered, chosen on the clean image;
+    with a target that class alone. Each step is the smallest that the box allows."""
+
+    gradients, minimum = True, True
+
+    def __init__(self, norm: str, steps: int = 50, candidates: int = 10, overshoot: float = 0.02) -> None:
+        if norm not in ("l2", "linf"):
+            raise InputError(f"norm={norm!r}: DeepFool is for 'l2' and 'linf'; take fab or fmn")
+        if not 1 <= steps <= 1_000_000 or candidates < 1 or not overshoot >= 0:
+            raise InputError(f"steps={steps} and candidates={candidates} are at least 1, overshoot={overshoot} at least 0")
+        self.norm, self.looks, self.candidates, self.overshoot, self.name = norm, steps + 1, candidates, overshoot, "deepfool"
+
+    def begin(self, s: State, tasks: list[Task], points: Points) -> None:
+        s["z"], s["classes"] = s["x"].clone(), torch.full((len(tasks), self.candidates), -1)
+
+    def query(self, s: State) -> Tensor:
+        """The overshoot is in what is looked at, not in what the next step starts from."""
+        return (s["x"] + (1 + self.overshoot) * (s["z"] - s["x"])).clamp(0, 1)
+
+    def loss(self, s: State, logits: Tensor) -> Tensor:
+        true = logits.gather(1, s["y"].view(-1, 1))
+        if bool((s["toward"] >= 0).all()):
+            return (logits.gather(1, s["toward"].view(-1, 1)) - true).squeeze(1)
+        k = min(self.candidates, logits.shape[1] - 1)
+        new = s["t"] == 0
+        if bool(new.any()):
+            order = logits.detach().scatter(1, s["y"].view(-1, 1), -torch.inf).argsort(dim=1, descending=True)
+            s["classes"][new, :k] = order[new, :k]
+        return logits.gather(1, s["classes"][:, :k]) - true
+
+    def ends(self, s: State, seen: Seen) -> Tensor:
+        return seen.broken
+
+    def update(self, s: State, seen: Seen) -> None:
+        assert seen.loss is not None and seen.gradient is not None
+        value, w = nearest_border(seen.loss, seen.gradient, self.norm)
+        s["z"] = (s["z"] + onto(s["z"], w, -value + 1e-6 * value.abs(), self.norm)).clamp(0, 1)
+
+
+def deepfool(model: Any, x: Any, y: Any, norm: Any = "l2", *, steps: int = 50, candidates: int = 10,
+             overshoot: float = 0.02, target: Any = None, precision: str = "float", seed: int = 0,
+             batch_size: int | None = None, progress: bool | str = "auto") -> AttackResult:
+    """Find a small change with DeepFool, in a few steps; the sizes are in `distances`. Parameters as in `pgd`."""
+    name = norm_name(norm)
+    return attack(model, x, y, DeepFool(name, steps, candidates, overshoot), float("inf"), name, target=target,
+                  precision=precision, seed=seed, batch_size=batch_size, progress=progress)
