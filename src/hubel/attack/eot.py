@@ -28,7 +28,7 @@ class Expectation(nn.Module):
         whole = isinstance(model, nn.Module)
         self.inner = Logits(model) if whole else Logits(model.network)
         self.samples, self.transform = samples, transform
-        self.normalise = (lambda x: x) if whole else model.normalise
+        self.normalise = (lambda x: x) if whole else model.preprocess.normalise
 
     def forward(self, x: Tensor) -> Tensor:
         total: Any = 0

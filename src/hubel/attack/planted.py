@@ -68,7 +68,7 @@ def planted(model: Any, x: Any, norm: str, eps: float, *, steps: int = 100, rest
             continue
         parent, _, child = name.rpartition(".")
         setattr(twin.get_submodule(parent), child, readout)
-        view = _Seen(twin, None if subject.wraps_module else subject.model.normalise)
+        view = _Seen(twin, None if subject.wraps_module else subject.model.preprocess.normalise)
         tried += 1
         result = pgd(view, one, [0], eps, norm, steps=steps, restarts=restarts, loss="margin", precision="float",
                      progress=False, seed=seed)
