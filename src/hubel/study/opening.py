@@ -10,7 +10,7 @@ from hubel.errors import InputError, ModelError
 if TYPE_CHECKING:
     from hubel.model import Model
 
-PRETRAINED = ("efficientnet_lite0",)
+PRETRAINED = ("efficientnet_lite0", "efficientnet_lite2")
 DEVICES = ("auto", "cpu", "cuda")
 
 

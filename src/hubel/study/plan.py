@@ -53,8 +53,9 @@ def make_plan(multiply_adds: float, test_images: int, classes: int, minutes: flo
     gradient = 3 * forward
     seconds = {stage: 60 * minutes * SHARES[stage] if minutes else limit for stage, limit in SECONDS.items()}
     steps = 20
-    # Ten sizes of eps, but a point broken at one size needs no search at the larger ones: about five searches a point.
-    attacked = _round(seconds["attack"] / (5 * steps * gradient))
+    # Nine sizes of eps, but a point broken at one size needs no search at the larger ones, and most break early in a
+    # search: about three whole searches a point.
+    attacked = _round(seconds["attack"] / (3 * steps * gradient))
     shown = min(classes, 12)
     embedded = max(20 * classes, int(seconds["labels"] / EMBEDDED / 3))  # a third are test images
     class_steps = int(min(256, max(48, seconds["classes"] / (max(shown, 1) * gradient))))

@@ -22,6 +22,7 @@ from hubel.errors import HubelError, InputError
 from hubel.study import plan as plans
 from hubel.study.context import Context
 from hubel.study.opening import device_for
+from hubel.study.pace import measured_rate
 from hubel.study.stages import attack, data, evaluation, labels, look, training
 from hubel.study.store import Folder, key, pretty
 from hubel.study.study import Study, default_folder
@@ -146,8 +147,10 @@ def _plan(context: Context, parts: list[Any], seconds: dict[str, float]) -> plan
             # The shares are of the whole budget; what training left over or took too much is passed on to them.
             later = sum(share for stage, share in plans.SHARES.items() if stage != "training")
             minutes = max(left / 60 * 0.9 / later, 0.02)
-        made = plans.make_plan(context.facts["model"]["multiply_adds"], len(context.source.test),
-                               len(context.source.classes), minutes)
+        multiply_adds, rate = context.facts["model"]["multiply_adds"], plans.NOMINAL
+        if minutes is not None:
+            rate = measured_rate(context.model, context.subject.sample(8)[0], max(multiply_adds, plans.OVERHEAD))
+        made = plans.make_plan(multiply_adds, len(context.source.test), len(context.source.classes), minutes, rate)
         kept = made.to_dict()
         context.folder.keep("plan", plan_key, kept)
     return plans.Plan(**kept)

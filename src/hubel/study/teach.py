@@ -1,7 +1,7 @@
 """Training on a data set without being told how: which network, how long, with what. Depends on nets, model, training.
 
 Photos with few images a class: the pretrained EfficientNet-Lite0, transferred. Everything else: a small residual
-network, from scratch.
+network, from scratch. Recordings and series: `listening`.
 """
 
 from __future__ import annotations
@@ -44,6 +44,13 @@ def teach(source: Source, *, minutes: float | None = None, epochs: int | None = 
     """
     if epochs is not None and epochs < 1:
         raise InputError(f"epochs={epochs}: give at least 1")
+    if source.kind in ("sound", "series"):
+        if harden is not None:
+            raise InputError(f"hardening is for images, {source.name} holds {source.train.noun}: leave it out")
+        from hubel.study.listening import listened
+
+        return listened(source, minutes=minutes, epochs=epochs, seed=seed, device=device, checkpoint=checkpoint,
+                        verbose=verbose)
     few = len(source.train) / len(source.classes) < TRANSFER_BELOW
     if source.kind == "photo" and few and harden is None:
         from hubel.study.transferring import transferred

@@ -17,7 +17,7 @@ from hubel.nets.efficientnet import MEAN, STD
 from hubel.training import transfer as room
 
 SIZE = (224, 224)
-_HELD_OUT = 0.05
+_HELD_OUT, _HELD_OUT_LEAST = 0.05, 100
 
 
 def transferred(source: Source, *, minutes: float | None, epochs: int | None, seed: int, device: str,
@@ -38,8 +38,9 @@ def transferred(source: Source, *, minutes: float | None, epochs: int | None, se
 
 
 def hold_out(train: Dataset, seed: int) -> tuple[Dataset, Dataset | None]:
-    """(rest, held out): a twentieth for the learning curve, or none where that would leave a class without an image."""
-    if train.counts[train.counts > 0].min() < 12:
+    """(rest, held out): a twentieth for the learning curve, or none where that would be fewer than 100 images: a curve
+    of so few says little, and they are worth more to learn from."""
+    if len(train) * _HELD_OUT < _HELD_OUT_LEAST or train.counts[train.counts > 0].min() < 12:
         return train, None
     return train.split(_HELD_OUT, seed)
 

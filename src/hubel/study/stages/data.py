@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hubel.data import Dataset
+from hubel.errors import DataError
 from hubel.study.context import Context
 
 SIDE = 208  # pixels of a thumbnail: twice what the page shows
@@ -15,6 +16,9 @@ _LEAKS = 8
 
 
 def data(context: Context) -> dict[str, Any]:
+    if context.source.kind in ("sound", "series"):
+        raise DataError(f"hubel study looks at images, {context.source.name} holds {context.source.test.noun}: use hubel train, "
+                        "then hubel evaluate")
     source = context.source.with_leaks()
     train, test = source.train, source.test
     both = np.concatenate([train.sizes, test.sizes])

@@ -30,8 +30,15 @@ def train(context: Context) -> dict[str, Any]:
     return {"history": taught.history["history"], "epochs": len(taught.history["epoch"]), "images": taught.images,
             "held_out_images": taught.held_out, "seconds": taught.seconds, "seconds_text": duration(taught.seconds),
             "recipe": taught.recipe, "minutes": minutes, "held_out": "held out", "hash": taught.model.hash,
-            "note": f"{taught.images:,} images were learned from; {taught.held_out:,} of the training images were held out "
-                    "for this curve, and nothing was chosen by it."}
+            "note": _note(taught)}
+
+
+def _note(taught: Taught) -> str:
+    if not taught.held_out:
+        return (f"All {taught.images:,} training images were learned from, altered anew in every epoch: too few to hold some "
+                "out for this curve. How well it does on others, the test images say.")
+    return (f"{taught.images:,} images were learned from; {taught.held_out:,} of the training images were held out for this "
+            "curve, and nothing was chosen by it.")
 
 
 def _minutes(context: Context) -> float | None:
@@ -92,7 +99,8 @@ def about(context: Context, given: Any) -> dict[str, Any]:
 
 def network_words(model: Model) -> str:
     name = type(model.network).__name__
-    return {"SmallResNet": "a small residual network", "EfficientNetLite": "EfficientNet-Lite0"}.get(name, name)
+    return {"SmallResNet": "a small residual network", "EfficientNetLite": "EfficientNet-Lite0",
+            "DepthsNet": "EfficientNet-Lite0 with a new head"}.get(name, name)
 
 
 def short(number: int) -> str:
