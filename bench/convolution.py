@@ -1,7 +1,8 @@
 """Convolution and matching against OpenCV, SciPy, scikit-image and kornia: `python -m bench.convolution [PART ...]`.
 
-Every candidate's answer is compared with Hubel's before it is timed. A peer slower than 20 times Hubel in one call is
-timed by that call alone. Peers that are not installed are left out, and named.
+Every candidate's answer is compared with Hubel's before it is timed. SciPy's FFTs are tried with one worker and with as
+many as there are cores. A peer slower than 20 times Hubel in one call is timed by that call alone. kornia is left out
+where it is not installed, and of kernels so large that it takes seconds.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+import scipy.fft
 import scipy.ndimage
 import scipy.signal
+import skimage.filters
 import torch
 from bench._table import alternate, append_results, markdown, median
 
@@ -36,6 +39,19 @@ def kornia_filter(x: Any, w: Any, kind: str = "filter2d") -> Callable[[], Any] |
     return lambda: getattr(filters, kind)(tensor, kernel, border_type="constant")
 
 
+def with_workers(peers: Calls) -> Calls:
+    """Add each of SciPy's FFTs with as many workers as torch has threads, which sometimes is slower than with one."""
+    count = torch.get_num_threads()
+
+    def parallel(call: Callable[[], Any]) -> Any:
+        with scipy.fft.set_workers(count):
+            return call()
+
+    more = {f"{name}, {count} workers": lambda call=call: parallel(call)
+            for name, call in peers.items() if name in ("SciPy FFT", "SciPy overlap-add")}
+    return peers | more if count > 1 else peers
+
+
 def compare(ours: Callable[[], Any], peers: Calls, tolerance: float, target: str, name: str) -> list[Any]:
     """Return a row: name, our ms, fastest peer and its ms, ratio, target. Peers must give our answer."""
     ours()  # the planner measures the machine on its first large problem
@@ -46,7 +62,7 @@ def compare(ours: Callable[[], Any], peers: Calls, tolerance: float, target: str
     scale = float(np.abs(mine).max())
     quick: Calls = {}
     once: dict[str, float] = {}
-    for peer, call in peers.items():
+    for peer, call in with_workers(peers).items():
         start = time.perf_counter()
         theirs = np.asarray(call())
         took = time.perf_counter() - start
@@ -114,10 +130,18 @@ def separable_images() -> list[list[Any]]:
             "OpenCV sepFilter2D": lambda v=v: cv2.sepFilter2D(x, -1, v, v, borderType=cv2.BORDER_REFLECT_101),
             "OpenCV GaussianBlur": lambda k=k, s=sigma: cv2.GaussianBlur(x, (k, k), s),
             "SciPy ndimage": lambda s=sigma, k=k: scipy.ndimage.gaussian_filter(x, s, radius=k // 2, mode="mirror"),
+            "scikit-image": lambda s=sigma, k=k: skimage.filters.gaussian(x, s, mode="mirror", truncate=(k // 2) / s),
         }
+        try:
+            from kornia import filters
+
+            tensor, size = torch.from_numpy(x)[None, None], ((k, k), (sigma, sigma))
+            told["kornia"] = lambda t=tensor, a=size: filters.gaussian_blur2d(t, *a, border_type="reflect")
+        except ImportError:
+            pass
         ours = lambda w=w: correlate(x, w, "mirror")  # noqa: E731
         rows.append(compare(ours, blind, 2e-5, "3", f"Gaussian {k}x{k}, peers given the kernel"))
-        rows.append(compare(ours, told, 2e-5, "", f"Gaussian {k}x{k}, peers given the passes"))
+        rows.append(compare(ours, told, 2e-5, "3", f"Gaussian {k}x{k}, peers given the passes"))
     return rows
 
 
@@ -168,7 +192,8 @@ def batches() -> list[list[Any]]:
             return out
 
         peers: Calls = {"OpenCV, looped": opencv,
-                        "SciPy overlap-add": lambda w=w: scipy.signal.oaconvolve(x, w[None, ::-1, ::-1], "same", axes=(1, 2))}
+                        "SciPy overlap-add": lambda w=w: scipy.signal.oaconvolve(
+                            x, w[None, ::-1, ::-1], "same", axes=(1, 2))}
         if k <= 15 and (call := kornia_filter(x[:, None], w)):
             peers["kornia"] = call
         rows.append(compare(lambda w=w: correlate(x, w, "same", layout="nhw"), peers, 2e-5, "3",

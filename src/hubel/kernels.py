@@ -64,10 +64,11 @@ class Kernel:
             axes.set_title(title, fontsize=9)
             axes.set_xticks([])
             axes.set_yticks([])
-            if max(panel.shape) <= 7:
-                for (r, c), value in np.ndenumerate(panel):
+            numbers = np.where(np.abs(panel) < 1e-9 * top, 0.0, panel)
+            if max(panel.shape) * max(len(f"{value:.2g}") for value in numbers.flat) <= 24:  # else they would overlap
+                for (r, c), value in np.ndenumerate(numbers):
                     colour = "white" if abs(value) > 0.6 * top else "black"
-                    axes.text(c, r, f"{value:.3g}", ha="center", va="center", fontsize=8, color=colour)
+                    axes.text(c, r, f"{value:.2g}", ha="center", va="center", fontsize=8, color=colour)
         assert shown is not None
         figure.colorbar(shown, ax=figure.axes, shrink=0.8)
         if len(panels) > 1:
@@ -225,7 +226,7 @@ def gabor_bank(wavelengths: Sequence[float] = (4, 8), orientations: int = 8, pha
     size = size or 2 * math.ceil(3 * 0.56 * max(wavelengths) / 0.5) + 1
     return bank([gabor(wave, 180 * o / orientations, phase=phase, size=size)
                  for wave in wavelengths for o in range(orientations) for phase in phases], "Gabor bank",
-                [f"{wave:g} px, {180 * o / orientations:g}°, {'line' if phase == 0 else f'phase {phase:g}'}"
+                [f"{wave:g} px, {180 * o / orientations:g}°, {'line' if phase == 0 else 'edge' if phase == 90 else f'phase {phase:g}'}"
                  for wave in wavelengths for o in range(orientations) for phase in phases])  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What lies beyond the edge: names of border modes, and padding a tensor by any of them. Depends on NumPy and torch.
+"""What lies beyond the edge: names of border modes, and padding by any of them; dilation. Depends on NumPy and torch.
 
 The name 'reflect' means two things. In SciPy (`ndimage`) and OpenCV (`BORDER_REFLECT`) the edge sample is repeated,
 (d c b a | a b c d | d c b a); in NumPy (`pad`), torch and Keras it is not, (d c b | a b c d | c b a). Here the bare
@@ -16,12 +16,17 @@ name has SciPy's and OpenCV's meaning, and a prefix ("numpy:reflect", "torch:ref
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hubel.convolve._memory import empty
 from hubel.errors import InputError
+
+Pads = list[tuple[int, int]]
 
 BORDERS: dict[str, str] = {
     "zeros": "zeros", "constant": "zeros", "zero": "zeros", "border_constant": "zeros",
@@ -32,7 +37,6 @@ BORDERS: dict[str, str] = {
     "border_default": "mirror", "numpy:reflect": "mirror", "torch:reflect": "mirror",
     "wrap": "wrap", "circular": "wrap", "grid-wrap": "wrap", "periodic": "wrap", "border_wrap": "wrap",
 }  # fmt: skip
-_NUMPY_NAME = {"nearest": "edge", "symmetric": "symmetric", "mirror": "reflect", "wrap": "wrap"}
 
 
 def border(name: str) -> str:
@@ -49,7 +53,7 @@ def border(name: str) -> str:
         raise InputError(f"there is no border mode {name!r}: {hint}") from None
 
 
-def parse_padding(padding: object, reach: tuple[int, ...]) -> tuple[str, list[tuple[int, int]]]:
+def parse_padding(padding: object, reach: tuple[int, ...]) -> tuple[str, Pads]:
     """Return (border mode, [(before, after)] for each axis) for a kernel that reaches over `reach` samples an axis.
 
     'same' puts (k-1)//2 before and the rest after: for an even k the odd sample goes after, as in torch and Keras.
@@ -77,7 +81,30 @@ def parse_padding(padding: object, reach: tuple[int, ...]) -> tuple[str, list[tu
     return "zeros", pads
 
 
-def pad(x: Tensor, mode: str, pads: list[tuple[int, int]]) -> Tensor:
+@lru_cache(maxsize=128)
+def indices(n: int, before: int, after: int, mode: str, inside: bool = True) -> np.ndarray:
+    """Return which of n samples stands at each padded place (int64; -1: a zero); `inside=False` leaves the n out.
+
+    >>> indices(4, 3, 2, "mirror").tolist(), indices(2, 2, 1, "zeros").tolist()
+    ([3, 2, 1, 0, 1, 2, 3, 2, 1], [-1, -1, 0, 1, -1])
+    """
+    place = np.arange(-before, n + after)
+    if not inside:
+        place = np.concatenate([place[:before], place[before + n :]])
+    if mode == "zeros":
+        return np.where((place < 0) | (place >= n), -1, place)
+    if mode == "nearest":
+        return place.clip(0, n - 1)
+    if mode == "wrap":
+        return place % n
+    if mode == "mirror":
+        place = place % max(2 * n - 2, 1)
+        return np.minimum(place, 2 * n - 2 - place)
+    place = place % (2 * n)
+    return np.minimum(place, 2 * n - 1 - place)
+
+
+def pad(x: Tensor, mode: str, pads: Pads) -> Tensor:
     """Return x with its last len(pads) axes extended; differentiable. Borders wider than x repeat their pattern."""
     if not any(b or a for b, a in pads):
         return x
@@ -86,26 +113,21 @@ def pad(x: Tensor, mode: str, pads: list[tuple[int, int]]) -> Tensor:
         shape = [*x.shape[:first], *(n + b + a for n, (b, a) in zip(x.shape[first:], pads, strict=True))]
         if x.requires_grad or x.device.type != "cpu":
             return torch.nn.functional.pad(x, [p for pair in reversed(pads) for p in pair])
-        out = zeros(shape, x.dtype)
-        inside = [slice(b, b + n) for n, (b, _) in zip(x.shape[first:], pads, strict=True)]
-        out[(..., *inside)] = x
+        out = empty(shape, x.dtype).zero_()
+        inside: tuple[Any, ...] = (..., *(slice(b, b + n) for n, (b, _) in zip(x.shape[first:], pads, strict=True)))
+        out[inside] = x
         return out
-    for axis, pair in enumerate(pads, first):
-        if any(pair):
-            index = np.pad(np.arange(x.shape[axis]), pair, mode=_NUMPY_NAME[mode])  # type: ignore[call-overload]
-            x = x.index_select(axis, torch.from_numpy(index).to(x.device))
+    for axis, (before, after) in enumerate(pads, first):
+        if before or after:
+            x = x.index_select(axis, torch.from_numpy(indices(x.shape[axis], before, after, mode)).to(x.device))
     return x
 
 
-def zeros(shape: object, dtype: torch.dtype) -> Tensor:
-    out = empty(shape, dtype)
-    return out.zero_()
-
-
-def empty(shape: object, dtype: torch.dtype) -> Tensor:
-    """Return uninitialised memory from NumPy, which asks the system for huge pages: 67 MB cost 4 ms, not 20."""
-    return torch.from_numpy(np.empty(shape, _NUMPY_DTYPE[dtype]))  # type: ignore[call-overload]
-
-
-_NUMPY_DTYPE = {torch.float32: np.float32, torch.float64: np.float64, torch.uint8: np.uint8,
-                torch.complex64: np.complex64, torch.complex128: np.complex128, torch.int64: np.int64}  # fmt: skip
+def dilated(w: Tensor, spread: tuple[int, ...]) -> Tensor:
+    """Return the kernels w (F, C, *K) with spread - 1 zeros between their weights."""
+    if all(d == 1 for d in spread):
+        return w
+    out = w.new_zeros([*w.shape[:2], *((k - 1) * d + 1 for k, d in zip(w.shape[2:], spread, strict=True))])
+    places: tuple[Any, ...] = (..., *(slice(None, None, d) for d in spread))
+    out[places] = w
+    return out

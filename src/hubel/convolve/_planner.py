@@ -17,32 +17,30 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from hubel.convolve import _engine, _fourier, _opencv, _separable
-from hubel.convolve._rank import separate
+from hubel.convolve import _direct, _engine, _fourier, _native, _separable
 
 Table = dict[str, dict[str, float]]
 
-# Nanoseconds on two cores of an AMD EPYC (Zen 4): series (by OpenCV), rows (series as matrix products), OpenCV and
-# separable by taps across and per sample or pixel; FFT per
-# point x log2; the engine by taps across and per multiplication, for one filter, a bank of 16, and 16 of 8 channels.
+# Nanoseconds on two cores of an AMD EPYC (Zen 4, AVX-512): the definition per output, by taps across an image's kernel
+# and by taps of a series; passes per output, by taps across; FFT per point x log2; the engine per multiplication, by taps
+# across, for one filter, a bank of 16, and 16 of 8 channels.
 SHIPPED: Table = {
-    "series": {"3": 0.5, "16": 1.5, "64": 4.0},
-    "rows": {"3": 0.9, "16": 1.4, "64": 3.2, "256": 14.0},
-    "opencv": {"1": 0.2, "3": 0.3, "5": 0.6, "7": 1.05, "9": 1.7, "11": 10.0, "15": 10.5, "31": 10.5, "63": 12.5},
-    "separable": {"3": 0.37, "7": 0.6, "15": 1.25, "31": 2.0, "63": 2.9},
-    "fourier": {"transform": 0.09, "product": 0.5},
+    "direct": {"1": 0.2, "3": 0.3, "7": 0.75, "11": 1.8, "15": 3.0},
+    "series": {"8": 0.3, "64": 1.2, "256": 4.5},
+    "separable": {"3": 0.3, "7": 0.45, "15": 0.75, "31": 1.4, "63": 2.5},
+    "fourier": {"point": 0.05},
     "engine1": {"3": 3.0, "7": 0.5, "15": 0.2},
     "engine16": {"3": 0.08, "7": 0.022, "15": 0.012},
     "engine128": {"3": 0.03, "7": 0.015, "15": 0.012},
 }
-OVERHEAD = {"opencv": 4e3, "separable": 2e4, "fft": 1.2e5, "engine": 4e4}
+OVERHEAD = {"direct": 2e4, "separable": 3e4, "fft": 6e4, "engine": 4e4}
 WORTH_MEASURING = 1e6  # ns
 
 
@@ -78,6 +76,11 @@ class Plan:
 
 def choose(case: Case, allowed: tuple[str, ...]) -> Plan:
     """Return the plan for `case` among the `allowed` methods."""
+    return _choose(case, allowed, os.environ.get("HUBEL_CACHE"), torch.get_num_threads())
+
+
+@lru_cache(maxsize=1024)
+def _choose(case: Case, allowed: tuple[str, ...], _folder: str | None, _threads: int) -> Plan:  # what constants depend on
     costs = _costs(case, allowed, SHIPPED)
     if min(costs.values()) >= WORTH_MEASURING and len(costs) > 1:
         costs = _costs(case, allowed, constants())
@@ -94,40 +97,25 @@ def explain(x: Any, w: Any, padding: Any = "valid", **options: Any) -> Plan:
 
 def _costs(case: Case, allowed: tuple[str, ...], table: Table) -> dict[str, float]:
     estimates: dict[str, Callable[[Case, Table], float]] = {
-        "opencv": _opencv_cost, "separable": _separable_cost, "fft": _fft_cost, "engine": _engine_cost}  # fmt: skip
-    scale = {"opencv": 2.0, "separable": 2.2, "fft": 2.0, "engine": 6.0} if case.double else {}
-    return {name: scale.get(name, 1.0) * estimates[name](case, table) for name in allowed}
+        "direct": _direct_cost, "separable": _separable_cost, "fft": _fft_cost, "engine": _engine_cost}  # fmt: skip
+    scale = {"engine": 6.0}
+    return {name: OVERHEAD[name] + (scale.get(name, 2.0) if case.double else 1.0) * estimates[name](case, table)
+            for name in allowed}
 
 
-def _opencv_cost(case: Case, table: Table) -> float:
-    if len(case.shape) == 1:
-        return case.n * case.filters * (OVERHEAD["opencv"] + case.shape[0] * _at(table["series"], case.k[0]))
-    area = math.prod((case.taps or case.k)[-2:])
-    pixel = _at(table["opencv"], math.sqrt(area))
-    if max(case.k[-2:]) ** 2 >= 121 and area < 121 and case.k != case.taps:
-        pixel = _at(table["opencv"], max(case.k[-2:]))  # a dilated kernel counts with its holes
-    calls = case.n * case.filters
-    if len(case.shape) == 3:
-        depth = (case.shape[0] - case.k[0] + 1) * case.k[0]
-        calls, pixel = calls * depth, pixel + 0.1
-    return calls * (OVERHEAD["opencv"] + math.prod(case.shape[-2:]) * pixel)
+def _direct_cost(case: Case, table: Table) -> float:
+    taps = math.prod(case.taps or case.k) * case.c
+    row = _at(table["series"], taps) if len(case.k) == 1 else _at(table["direct"], math.sqrt(taps))
+    return case.n * case.filters * case.outputs * row
 
 
 def _separable_cost(case: Case, table: Table) -> float:
-    if len(case.k) == 1:
-        return case.n * case.filters * (OVERHEAD["separable"] + case.outputs * _at(table["rows"], case.k[0]))
-    passes = len(case.k) / 2
-    pixel = _at(table["separable"], max(case.k))
-    if len(case.k) == 3:  # always matrix products
-        pixel = max(pixel, table["separable"]["31"])
-    return case.n * case.filters * max(case.rank, 1) * (OVERHEAD["separable"] + case.outputs * pixel * passes)
+    rate = _at(table["separable"], max(case.taps or case.k)) * (len(case.k) - 1)
+    return case.n * case.filters * max(case.rank, 1) * case.outputs * rate
 
 
 def _fft_cost(case: Case, table: Table) -> float:
-    work = _fourier.work(case.shape, case.k)
-    transforms = case.n * (case.c + case.filters) + case.filters * case.c
-    points = math.prod(case.shape) * case.n * case.filters * case.c
-    return OVERHEAD["fft"] + transforms * work * table["fourier"]["transform"] + points * table["fourier"]["product"]
+    return _fourier.work(case.shape, case.k, case.n, case.c, case.filters) * table["fourier"]["point"]
 
 
 def _engine_cost(case: Case, table: Table) -> float:
@@ -138,7 +126,7 @@ def _engine_cost(case: Case, table: Table) -> float:
     share = min(1.0, (case.filters - 1) / 15)
     rate = one + (bank - one) * math.sqrt(share)
     rate += (many - rate) * min(1.0, (case.c - 1) / 7) * share
-    return OVERHEAD["engine"] + case.n * case.filters * case.c * case.outputs / case.stride * area * rate
+    return case.n * case.filters * case.c * case.outputs / case.stride * area * rate
 
 
 def _at(row: dict[str, float], taps: float) -> float:
@@ -171,10 +159,7 @@ def _cpu() -> str:
 
 
 def _machine() -> str:
-    import cv2
-
-    cpu = _cpu()
-    return f"{cpu} | {torch.get_num_threads()} threads | torch {torch.__version__} | OpenCV {cv2.__version__}"
+    return f"{_cpu()} | {torch.get_num_threads()} threads | torch {torch.__version__} | vectors {_native.level()}, 1"
 
 
 def constants() -> Table:
@@ -189,7 +174,7 @@ def _constants(_folder: str | None, _threads: int) -> Table:  # what they depend
     try:
         stored = json.loads(path.read_text())
         if stored["machine"] == machine and _wellformed(stored["constants"]):
-            return stored["constants"]  # type: ignore[no-any-return]
+            return stored["constants"]
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return _measure_and_store(path, machine)
@@ -211,6 +196,7 @@ def calibrate() -> Table:
     machine = _machine()
     table = _measure_and_store(_path(str(cache_folder()), machine), machine)
     _constants.cache_clear()
+    _choose.cache_clear()
     return table
 
 
@@ -234,34 +220,29 @@ def measure() -> Table:
         return torch.from_numpy(rng.standard_normal(shape).astype(np.float32))
 
     size = 640
-    image = random(1, 1, size, size)
+    image, line = random(1, 1, size, size), random(1, 1, 1 << 18)
     table: Table = {name: {} for name in SHIPPED}
     same = [(0, 0)] * 2
-    for taps in SHIPPED["opencv"]:
+    for taps in SHIPPED["direct"]:
         w = random(1, 1, int(taps), int(taps))
-        seconds = _best(lambda w=w: _opencv.run(image, w, "zeros", same))
-        table["opencv"][taps] = 1e9 * seconds / size**2
-    line = random(1, 1, 1 << 18)
+        seconds = _best(partial(_direct.run, image, w, "zeros", same, (1, 1)))
+        table["direct"][taps] = 1e9 * seconds / (size - int(taps) + 1) ** 2
     for taps in SHIPPED["series"]:
-        seconds = _best(lambda w=random(1, 1, int(taps)): _opencv.run(line, w, "zeros", same[:1]))
+        w = random(1, 1, int(taps))
+        seconds = _best(partial(_direct.run, line, w, "zeros", same[:1], (1,)))
         table["series"][taps] = 1e9 * seconds / line.numel()
-    for taps in SHIPPED["rows"]:
-        seconds = _best(lambda w=random(int(taps)).numpy(): _separable.run(line, [[w]], "zeros", same[:1]))
-        table["rows"][taps] = 1e9 * seconds / line.numel()
     for taps in SHIPPED["separable"]:
-        factors = separate(np.outer(*rng.random((2, int(taps)))).astype(np.float32))
-        assert factors is not None
-        seconds = _best(lambda f=factors: _separable.run(image, f, "zeros", same))
-        table["separable"][taps] = 1e9 * seconds / size**2
-    bank = random(16, 1, 31, 31)
-    seconds = _best(lambda: _fourier.run(image, bank, "zeros", same))
-    table["fourier"]["transform"] = 0.85e9 * seconds / (33 * _fourier.work((size, size), (31, 31)))
-    table["fourier"]["product"] = 0.15e9 * seconds / (16 * size**2)
+        term = list(random(2, int(taps)).numpy())
+        seconds = _best(partial(_separable.run, image, [term], "zeros", same, (1, 1)))
+        table["separable"][taps] = 1e9 * seconds / (size - int(taps) + 1) ** 2
+    w = random(1, 1, 31, 31)
+    seconds = _best(partial(_fourier.run, image, w, "zeros", same, (1, 1)))
+    table["fourier"]["point"] = 1e9 * seconds / _fourier.work((size, size), (31, 31), 1, 1, 1)
     for name, channels, filters in (("engine1", 1, 1), ("engine16", 1, 16), ("engine128", 8, 16)):
         for taps in SHIPPED[name]:
             k, side = int(taps), 128
             x, w = random(4 if filters > 1 else 1, channels, side, side), random(filters, channels, k, k)
-            seconds = _best(lambda x=x, w=w: _engine.run(x, w, (1, 1), (1, 1)))
+            seconds = _best(partial(_engine.run, x, w, (1, 1), (1, 1)))
             table[name][taps] = 1e9 * seconds / (len(x) * channels * filters * (side - k + 1) ** 2 * k**2)
     return table
 

@@ -27,7 +27,10 @@ _SMALL = {torch.bool: 1, torch.uint8: 255, torch.int8: 128, torch.int16: 32768}
 
 @dataclass(frozen=True)
 class Problem:
-    """x (N, C, *S) and w (F, C, *K) in one floating dtype; `summed` tells whether channels are summed over."""
+    """x (N, C, *S) and w (F, C or 1, *K); `summed` tells whether channels are summed over.
+
+    w has the floating dtype to compute in; x has it too, or is uint8, which the compiled ways read as it is.
+    """
 
     x: Tensor
     w: Tensor
@@ -118,7 +121,8 @@ def make(x: Any, w: Any, layout: str | None, dtype: Any) -> Problem:
     compute, answer = _dtypes(x, w, dtype)
     if w.device != x.device:
         w = w.to(x.device)
-    x = _cast(x, compute)
+    if x.dtype != torch.uint8 or x.device.type != "cpu":
+        x = _cast(x, compute)
     w = _cast(w, compute)
     x = x.permute([layout.index(a) for a in ("n" + "c" + space) if a in layout])
     if not had_channels:
