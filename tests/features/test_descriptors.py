@@ -3,6 +3,7 @@
 import math
 import pickle
 
+import cv2
 import numpy as np
 import pytest
 import skimage.data
@@ -97,6 +98,24 @@ def test_dense_sift_vote_by_vote():
     for r, c in ((0, 0), (2, 3), (4, 5)):
         np.testing.assert_allclose(got[r, c], loop_sift(x, 7 * r, 7 * c, 4), atol=2e-4)
     assert not features.dense_sift(np.full((40, 40), 0.5)).any()
+
+
+def test_dense_sift_is_opencvs_at_fixed_keypoints():
+    """OpenCV blurs to 1.6 first, measures angles upwards, rounds to bytes of 512 and keeps descriptors of flat places."""
+    photo = skimage.data.camera()[150:290, 180:330]
+    bin_size, step = 5, 9
+    half = 5 * bin_size // 2
+    got = features.dense_sift(cv2.GaussianBlur(photo.astype(np.float32), (0, 0), math.sqrt(1.6**2 - 0.5**2)) / 255,
+                              step=step, bin_size=bin_size, threshold=0)
+    places = [(r, c) for r in range(1, got.shape[0] - 1) for c in range(1, got.shape[1] - 1)]
+    points = [cv2.KeyPoint(float(half + step * c), float(half + step * r), bin_size / 1.5, 0.0) for r, c in places]
+    _, want = cv2.SIFT_create().compute(photo, points)
+    want = want.reshape(-1, 4, 4, 8)[..., (-np.arange(8)) % 8].reshape(-1, 128)
+    want = want / np.linalg.norm(want, axis=1, keepdims=True)
+    mine = np.stack([got[r, c] for r, c in places])
+    assert len(places) > 100
+    assert (mine * want).sum(1).min() > 0.995
+    np.testing.assert_allclose(mine, want, atol=0.04)
 
 
 def test_batches_are_their_images():

@@ -17,7 +17,8 @@ from torch import Tensor
 from hubel.errors import InputError
 from hubel.features._images import centred_differences, colour, exact_colour, is_batch, strongest_channel
 
-_PIXELS = 1 << 18  # gathered at a time, so that the maps stay in cache
+_PIXELS = 1 << 17  # gathered at a time, so that the maps stay in cache
+_TOGETHER = 7  # blocks
 
 
 def hog(x: Any, *, orientations: int = 9, cell: int = 8, block: int = 2, norm: str = "L2-Hys",
@@ -80,7 +81,7 @@ def _blocks(cells: Tensor, block: int) -> Tensor:
 def _shared_votes(images: Tensor, orientations: int, cell: int, block: int) -> Tensor:
     """Return unnormalised blocks with votes shared linearly between 2 angles and 2x2 cells, under the block's Gaussian.
 
-    Position weights are products of one of rows and one of columns, so a block is two matrix products.
+    Position weights are products of one of rows and one of columns, so all blocks are two matrix products.
     """
     down, right, magnitude = strongest_channel(*centred_differences(images))
     n, (h, w) = len(images), images.shape[2:]
@@ -91,15 +92,31 @@ def _shared_votes(images: Tensor, orientations: int, cell: int, block: int) -> T
     votes = torch.zeros(n, orientations + 2, h, w)
     votes.scatter_(1, place, (magnitude - far)[:, None])
     votes.scatter_(1, place + 1, far[:, None])
-    votes[:, orientations] += votes[:, 0]
-    votes[:, 1] += votes[:, orientations + 1]
-    votes = votes[:, 1:-1]
     rows, columns = h // cell - block + 1, w // cell - block + 1
-    weights = _position_weights(cell, block)  # (block, block * cell)
-    size = block * cell
-    over_rows = votes[:, :, : (rows - 1) * cell + size].unfold(2, size, cell) @ weights.T  # (n, o, rows, w, block)
-    over_both = over_rows[:, :, :, : (columns - 1) * cell + size].unfold(3, size, cell) @ weights.T
-    return over_both.permute(0, 2, 3, 4, 5, 1).contiguous()  # (n, rows, columns, block, block, o)
+    weights = _position_weights(cell, block)
+    by_rows = _pool(votes.flatten(0, 1), weights, cell, rows)  # (n o, rows block, w)
+    both = _pool(by_rows.transpose(1, 2), weights, cell, columns)  # (n o, columns block, rows block)
+    bins = both.view(n, orientations + 2, columns, block, rows, block)
+    bins[:, orientations] += bins[:, 0]
+    bins[:, 1] += bins[:, orientations + 1]
+    return bins[:, 1:-1].permute(0, 4, 2, 5, 3, 1).contiguous()
+
+
+def _pool(x: Tensor, weights: Tensor, cell: int, count: int) -> Tensor:
+    """Return (B, count * block, ...): the weighted sums of `count` overlapping blocks along axis 1 of x (B, h, ...).
+
+    A few blocks at a time are one matrix, mostly zeros: cheaper than copying every pixel for each block it is in.
+    """
+    block, size = weights.shape
+    out = x.new_empty(len(x), count * block, x.shape[2])
+    for start in range(0, count, _TOGETHER):
+        some = min(_TOGETHER, count - start)
+        band = x.new_zeros(some, block, (some - 1) * cell + size)
+        for i in range(some):
+            band[i, :, i * cell : i * cell + size] = weights
+        part = x[:, start * cell : start * cell + band.shape[2]]
+        out[:, start * block : (start + some) * block] = torch.matmul(band.flatten(0, 1), part)
+    return out
 
 
 def _position_weights(cell: int, block: int) -> Tensor:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LONGEST = 1024  # pixels: larger images are reduced first
 HEIGHT, WINDOW = 24, 48
 CELL = 6
+LEVELS = 16  # thresholds
 
 
 @dataclass(frozen=True)
@@ -87,19 +88,39 @@ def find_text(x: Any) -> TextFound:
 
 
 def candidates(image: np.ndarray) -> list[Row]:
-    """Return rows of at least three like components side by side, in a uint8 (H, W) image."""
+    """Return rows of at least three like components side by side, in a uint8 (H, W) image.
+
+    Components are regions darker (brighter) than their surroundings, at two sizes of the surroundings, and regions that
+    stay as they are while a threshold rises (after Matas and others, 2002), which stand out on uneven grounds too.
+    """
     import cv2
 
     rows: list[Row] = []
-    for size in (15, 41):
-        if min(image.shape) <= 8:
-            continue
-        for bright in (False, True):
+    if min(image.shape) <= 8:
+        return rows
+    for bright in (False, True):
+        found = [_steady(255 - image if bright else image)]
+        for size in (15, 41):
             kind = cv2.THRESH_BINARY if bright else cv2.THRESH_BINARY_INV
             mask = cv2.adaptiveThreshold(image, 255, cv2.ADAPTIVE_THRESH_MEAN_C, kind, size, -12 if bright else 12)
-            _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-            rows += [Row(_around(parts), parts, bright) for parts in _chains(_letters(stats[1:]), image.shape)]
+            found.append(np.asarray(cv2.connectedComponentsWithStats(mask, connectivity=8)[2][1:]))
+        for stats in found:
+            rows += [Row(_around(parts), parts, bright) for parts in _chains(_letters(stats), image.shape)]
     return rows
+
+
+def _steady(image: np.ndarray) -> np.ndarray:
+    """Return left, top, width, height, area of dark regions that are nearly the same at two neighbouring thresholds."""
+    import cv2
+
+    levels = np.unique(np.quantile(image, (0.01, 0.99)).round())
+    found = [np.asarray(cv2.connectedComponentsWithStats((image <= level).astype(np.uint8), connectivity=8)[2][1:])
+             for level in np.linspace(levels[0], levels[-1], LEVELS + 2)[1:-1]]
+    stats = np.concatenate([s[(s[:, 3] >= 7) & (s[:, 3] <= 300) & (s[:, 4] >= 8)] for s in found])
+    if not len(stats):
+        return stats
+    _, first, times = np.unique(stats[:, :4] // 3, axis=0, return_index=True, return_counts=True)
+    return stats[first[times > 1]]
 
 
 def _letters(stats: np.ndarray) -> np.ndarray:
