@@ -94,9 +94,9 @@ def test_onto_goes_as_far_as_the_box_lets_it():
 
 ATTACKS = {
     "fab": lambda m, x, y, norm: fab(m, x, y, norm, steps=60),
-    "fmn": lambda m, x, y, norm: fmn(m, x, y, norm, steps=300),
+    "fmn": lambda m, x, y, norm: fmn(m, x, y, norm, steps=200, runners_up=4),
     "deepfool": lambda m, x, y, norm: deepfool(m, x, y, norm),
-    "carlini_wagner": lambda m, x, y, norm: carlini_wagner(m, x, y, rounds=9, steps=200),
+    "carlini_wagner": lambda m, x, y, norm: carlini_wagner(m, x, y, rounds=7, steps=80, weight=0.1, runners_up=4),
 }
 CASES = [("fab", "linf"), ("fab", "l2"), ("fab", "l1"), ("fmn", "linf"), ("fmn", "l2"), ("deepfool", "linf"),
          ("deepfool", "l2"), ("carlini_wagner", "l2")]
@@ -180,7 +180,7 @@ def test_fab_within_a_ball_ends_there_and_breaks_what_can_be_broken():
 def test_errors_are_one_line():
     model, x = Linear((1, 5, 7), 2), images((1, 5, 7), 1)
     for call in (lambda: deepfool(model, x, [0], "l1"), lambda: fab(model, x, [0], "l0"),
-                 lambda: fab(model, x, [0], runners_up=3), lambda: carlini_wagner(model, x, [0], rounds=0)):
+                 lambda: fab(model, x, [0], runners_up=3, restarts=2), lambda: carlini_wagner(model, x, [0], rounds=0)):
         with pytest.raises(InputError) as caught:
             call()
         assert "\n" not in str(caught.value)

@@ -95,12 +95,13 @@ class CarliniWagner:
 
 
 def carlini_wagner(model: Any, x: Any, y: Any, *, rounds: int = 9, steps: int = 1000, rate: float = 0.01,
-                   weight: float = 1e-3, confidence: float = 0.0, target: Any = None, precision: str = "float", seed: int = 0,
-                   batch_size: int | None = None, progress: bool | str = "auto") -> AttackResult:
+                   weight: float = 1e-3, confidence: float = 0.0, target: Any = None, runners_up: int = 0,
+                   precision: str = "float", seed: int = 0, batch_size: int | None = None,
+                   progress: bool | str = "auto") -> AttackResult:
     """Find the smallest L2 change with Carlini and Wagner's attack; the sizes are in `distances`.
 
     rounds : steps of the binary search for the weight, each of up to `steps` steps of Adam. confidence : by how much the
-    wrong logit must lead in the search (kappa). The rest as in `pgd`.
+    wrong logit must lead in the search (kappa). runners_up as in `fmn`, the rest as in `pgd`.
     """
     return attack(model, x, y, CarliniWagner(rounds, steps, rate, weight, confidence), float("inf"), "l2", target=target,
-                  precision=precision, seed=seed, batch_size=batch_size, progress=progress)
+                  runners_up=runners_up, precision=precision, seed=seed, batch_size=batch_size, progress=progress)

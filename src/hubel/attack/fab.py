@@ -95,11 +95,11 @@ def fab(model: Any, x: Any, y: Any, norm: Any = "linf", *, eps: float | str | No
     """Find the smallest change with FAB; parameters as in `pgd` and `apgd`.
 
     eps : None: the smallest change of any size, in `distances`. A size: an image is done once something smaller is found.
-    runners_up : one run towards each of that many likeliest wrong classes (AutoAttack's FAB-T takes 9), with eps alone.
+    runners_up : one run towards each of that many likeliest wrong classes (AutoAttack's FAB-T takes 9).
     """
     name = norm_name(norm)
-    if runners_up and (eps is None or target is not None or restarts != 1):
-        raise InputError("runners_up= goes with eps=, and with neither target= nor restarts=")
+    if runners_up and (target is not None or restarts != 1):
+        raise InputError("runners_up= goes with neither target= nor restarts=")
     search = FAB(name, steps, minimum=eps is None, name="fab-t" if runners_up else "fab")
     return attack(model, x, y, search, float("inf") if eps is None else eps, name, runs=restarts, target=target,
                   runners_up=runners_up, precision=precision, seed=seed, batch_size=batch_size, progress=progress)

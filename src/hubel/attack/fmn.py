@@ -57,7 +57,8 @@ class FMN:
             back = torch.minimum(torch.where(torch.isfinite(back), back, size - 1), s["size_best"] - 1).clamp_min(1)
         else:
             guess = size + seen.loss.abs() / dual_length(g, self.norm).clamp_min(TINY)
-            ahead = torch.where(found, s["ball"] * (1 + growth), guess)
+            stuck = torch.where(torch.isfinite(s["ball"]), s["ball"], torch.zeros_like(size)) * (1 + LAST_GROWTH)
+            ahead = torch.where(found, s["ball"] * (1 + growth), torch.maximum(guess, stuck))  # rounding may keep a guess short
             back = torch.minimum(torch.where(torch.isfinite(s["ball"]), s["ball"], size) * (1 - growth), s["size_best"])
         s["ball"] = torch.where(seen.broken, back, ahead)
         alpha = self.step_size * (0.01 + 0.99 * fall)
@@ -66,9 +67,13 @@ class FMN:
 
 
 def fmn(model: Any, x: Any, y: Any, norm: Any = "l2", *, steps: int = 100, step_size: float | None = None, target: Any = None,
-        precision: str = "float", seed: int = 0, batch_size: int | None = None,
+        runners_up: int = 0, precision: str = "float", seed: int = 0, batch_size: int | None = None,
         progress: bool | str = "auto") -> AttackResult:
-    """Find the smallest change with FMN, in any of the four norms; the sizes are in `distances`. Parameters as in `pgd`."""
+    """Find the smallest change with FMN, in any of the four norms; the sizes are in `distances`. Parameters as in `pgd`.
+
+    runners_up : k > 0: one run towards each of the k likeliest wrong classes, of which the smallest change counts: the class
+    with the next largest logit need not be the nearest.
+    """
     name = norm_name(norm)
-    return attack(model, x, y, FMN(name, steps, step_size), float("inf"), name, target=target, precision=precision,
-                  seed=seed, batch_size=batch_size, progress=progress)
+    return attack(model, x, y, FMN(name, steps, step_size), float("inf"), name, target=target, runners_up=runners_up,
+                  precision=precision, seed=seed, batch_size=batch_size, progress=progress)

@@ -250,7 +250,7 @@ def confirmed(subject: Subject, points: Points, task: Task, point: Tensor, step:
     return Hit(task, point.clone(), distance, int(predicted), sure, step)
 
 
-OUTWARDS, INWARDS, HALVINGS = (1.0, 1.01, 1.03, 1.1, 1.3), (0.99, 0.9, 0.5), 4
+OUTWARDS, INWARDS, HALVINGS = (1.0, 1.01, 1.03, 1.1, 1.3), (0.99, 0.9, 0.7, 0.4, 0.1), 5
 
 
 def settle(subject: Subject, points: Points, task: Task, point: Tensor, step: int) -> Hit | None:

@@ -42,12 +42,14 @@ def attack(model: Any, x: Any, y: Any, search: Search, eps: float | str, norm: s
             return aims[index][run]
         return -1 if points.targets is None else int(points.targets[index])
 
+    every_run = getattr(search, "minimum", False)  # the smallest of all runs' changes counts; else the first success ends it
+
     def follow(task: Task, hit: Hit | None) -> Task | None:
-        if hit is None and task.run + 1 < runs:
-            return Task(task.index, size, task.run + 1, toward(task.index, task.run + 1))
-        if hit is not None:
+        if hit is not None and (task.index not in hits or hit.distance < hits[task.index].distance):
             hits[task.index] = hit
-        bar.advance(broke=hit is not None)
+        if (hit is None or every_run) and task.run + 1 < runs:
+            return Task(task.index, size, task.run + 1, toward(task.index, task.run + 1))
+        bar.advance(broke=task.index in hits)
         return None
 
     tasks = [Task(i, size, 0, toward(i, 0)) for i in right]
