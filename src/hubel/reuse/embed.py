@@ -14,6 +14,8 @@ from torch import Tensor
 
 from hubel.look.progress import track
 from hubel.model import Model, pretrained
+from hubel.nets.embedding import Embedding
+from hubel.reuse.body import name_of
 from hubel.reuse.cache import FeatureCache, content_key
 
 BATCH = 64
@@ -26,7 +28,8 @@ def embed(model: Model | None, x: Any, *, batch_size: int = BATCH, precision: st
 
     Parameters
     ----------
-    model : a Model; None is the pretrained EfficientNet-Lite0 (D = 1,280).
+    model : a Model (its layer before last), or one of `feature_model` (any layer, pooling and views); None is the
+        pretrained EfficientNet-Lite0 (D = 1,280).
     x : a Dataset, or what `model.features` takes: uint8 0..255 or float 0..1, a batch, one image or a list.
     precision : 'auto' runs in bf16 where that passes the engine's self-test (features then agree to about 1%), 'fp32'.
     cache : keep the features in the user's cache folder (environment variable HUBEL_CACHE), by the pixels' content and
@@ -36,7 +39,7 @@ def embed(model: Model | None, x: Any, *, batch_size: int = BATCH, precision: st
     zeros, and is listed in `Dataset.unreadable`.
     """
     model = model or pretrained()
-    store = FeatureCache(f"{model.hash}-{precision}") if cache else None
+    store = FeatureCache(_name(model, precision)) if cache else None
     count = len(x) if hasattr(x, "labels") else None
     if count is None:
         parts, total = _array_parts(model, x, batch_size)
@@ -63,13 +66,22 @@ def embed(model: Model | None, x: Any, *, batch_size: int = BATCH, precision: st
     return np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
 
 
+def _name(model: Model, precision: str) -> str:
+    return name_of(model, precision) if isinstance(model.network, Embedding) else f"{model.hash}-{precision}"
+
+
+def _compute(model: Model, images: Any, precision: str) -> np.ndarray:
+    ask = model.logits if isinstance(model.network, Embedding) else model.features
+    return ask(images, precision=precision)
+
+
 def _cuts(count: int, batch_size: int) -> Iterator[np.ndarray]:
     return (np.arange(start, min(start + batch_size, count)) for start in range(0, count, batch_size))
 
 
 def _array_parts(model: Model, x: Any, batch_size: int) -> tuple[Iterator[tuple[Any, np.ndarray]], int]:
     """Batches of what the model accepts, without preparing more than one batch at a time."""
-    sliceable = isinstance(x, (np.ndarray, Tensor)) and model._is_batch(x)
+    sliceable = isinstance(x, (np.ndarray, Tensor)) and model.preprocess.is_batch(x)
     if not sliceable and not isinstance(x, (list, tuple)):
         x = model.prepare(x)
     return ((x[cut[0]:cut[-1] + 1], cut) for cut in _cuts(len(x), batch_size)), len(x)
@@ -78,13 +90,13 @@ def _array_parts(model: Model, x: Any, batch_size: int) -> tuple[Iterator[tuple[
 def _features(model: Model, images: Any, precision: str, store: FeatureCache | None,
               waiting: list[tuple[bytes, np.ndarray]]) -> np.ndarray:
     if store is None:
-        return model.features(images, precision=precision)
+        return _compute(model, images, precision)
     pixels = model.prepare(images)
     keys = [content_key(str(tuple(p.shape)).encode(), p) for p in _bytes(pixels)]
     rows = store.get(keys)
     missing = [i for i, row in enumerate(rows) if row is None]
     if missing:
-        for i, row in zip(missing, model.features(pixels[torch.tensor(missing)], precision=precision), strict=True):
+        for i, row in zip(missing, _compute(model, pixels[torch.tensor(missing)], precision), strict=True):
             rows[i] = row
             waiting.append((keys[i], row))
         if len(waiting) >= _SHARD:

@@ -15,6 +15,8 @@ from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from hubel.errors import InputError
+
 
 def unit(x: np.ndarray, power: float = 1.0) -> np.ndarray:
     """Rows x / |x| of sign(x) |x|^power; rows of zeros stay zeros. (N, D) -> (N, D) of x's precision, float32 at least."""
@@ -25,10 +27,15 @@ def unit(x: np.ndarray, power: float = 1.0) -> np.ndarray:
     return x / np.where(length > 0, length, 1)
 
 
-class _Learner(ClassifierMixin, BaseEstimator):
-    """fit, decision_function (N, K), predict_proba, predict. Subclasses give `_learn(x, y)` and `_scores(x)`."""
+class Learner(ClassifierMixin, BaseEstimator):
+    """fit, decision_function (N, K), predict_proba, predict. Subclasses give `_learn(x, y)` and `_scores(x)`.
+
+    With `centre`, the mean of the unit-length training features is taken off all, and they are brought to unit length
+    again (Wang et al. 2019, 'SimpleShot', arXiv:1911.04623): what all pictures share says nothing about classes.
+    """
 
     power: float
+    centre: bool = False
 
     def fit(self, X: Any, y: Any) -> Any:
         """Learn from features X (n, D) and labels y (n,) of any type; a class with one example is enough."""
@@ -38,20 +45,40 @@ class _Learner(ClassifierMixin, BaseEstimator):
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"one class only ({self.classes_[0]!r}): give examples of two at least")
-        self._learn(unit(X, self.power), labels)
+        u = unit(X, self.power)
+        self.centre_ = u.mean(0) if self.centre else None
+        self._learn(self._directions(u), labels)
         return self
+
+    def _directions(self, u: np.ndarray) -> np.ndarray:
+        return u if self.centre_ is None else unit(u - self.centre_)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores (N, K), also for two classes; their softmax is `predict_proba`."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=(np.float32, np.float64))
-        return self._scores(unit(X, self.power))
+        return self._scores(self._directions(unit(X, self.power)))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         return softmax(self.decision_function(X), axis=1)
 
     def predict(self, X: Any) -> np.ndarray:
         return self.classes_[self.decision_function(X).argmax(axis=1)]
+
+    def linear(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(centre (D,), weight (K, D), bias (K,)): the scores are unit(unit(x) - centre) weight' + bias.
+
+        Raises InputError where they are not: nearest neighbours, powers other than 1.
+        """
+        check_is_fitted(self)
+        if self.power != 1:
+            raise InputError(f"power={self.power}: scores are a dense layer of unit-length features with power=1 only")
+        weight, bias = self._dense()
+        centre = np.zeros(weight.shape[1], np.float32) if self.centre_ is None else self.centre_
+        return centre.astype(np.float32), weight.astype(np.float32), bias.astype(np.float32)
+
+    def _dense(self) -> tuple[np.ndarray, np.ndarray]:
+        raise InputError(f"{type(self).__name__} is no dense layer: take NormalisedCentroid, Discriminant or LogisticClassifier")
 
     def _learn(self, x: np.ndarray, y: np.ndarray) -> None:
         raise NotImplementedError
@@ -60,7 +87,7 @@ class _Learner(ClassifierMixin, BaseEstimator):
         raise NotImplementedError
 
 
-class NearestNeighbour(_Learner):
+class NearestNeighbour(Learner):
     """The class of the most similar example: cosine similarity, divided by `temperature` for the probabilities."""
 
     def __init__(self, power: float = 1.0, temperature: float = 0.05) -> None:
@@ -74,11 +101,11 @@ class NearestNeighbour(_Learner):
         return np.maximum.reduceat(x @ self._examples.T, self._starts, axis=1) / self.temperature
 
 
-class NormalisedCentroid(_Learner):
+class NormalisedCentroid(Learner):
     """The class whose mean example points in the most similar direction (Snell et al. 2017, with cosines)."""
 
-    def __init__(self, power: float = 1.0, temperature: float = 0.05) -> None:
-        self.power, self.temperature = power, temperature
+    def __init__(self, power: float = 1.0, temperature: float = 0.05, centre: bool = False) -> None:
+        self.power, self.temperature, self.centre = power, temperature, centre
 
     def _learn(self, x: np.ndarray, y: np.ndarray) -> None:
         self.centroids_ = unit(class_means(x, y, len(self.classes_)))
@@ -86,8 +113,11 @@ class NormalisedCentroid(_Learner):
     def _scores(self, x: np.ndarray) -> np.ndarray:
         return x @ self.centroids_.T / self.temperature
 
+    def _dense(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.centroids_ / self.temperature, np.zeros(len(self.centroids_))
 
-class Discriminant(_Learner):
+
+class Discriminant(Learner):
     """Linear discriminant analysis with a shrunken covariance, in closed form: from one example a class to thousands.
 
     Classes are Gaussians about their means m_c with one covariance S = (1 - a) W + a t I: W is the scatter within
@@ -97,8 +127,9 @@ class Discriminant(_Learner):
     coef_ (K, D) and intercept_ (K,) act on unit-length features.
     """
 
-    def __init__(self, power: float = 1.0, shrinkage: float | None = None, spread: float = 0.05) -> None:
-        self.power, self.shrinkage, self.spread = power, shrinkage, spread
+    def __init__(self, power: float = 1.0, shrinkage: float | None = None, spread: float = 0.05,
+                 centre: bool = False) -> None:
+        self.power, self.shrinkage, self.spread, self.centre = power, shrinkage, spread, centre
 
     def _learn(self, x: np.ndarray, y: np.ndarray) -> None:
         means = class_means(x, y, len(self.classes_))
@@ -115,6 +146,9 @@ class Discriminant(_Learner):
 
     def _scores(self, x: np.ndarray) -> np.ndarray:
         return x @ self.coef_.T + self.intercept_
+
+    def _dense(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.coef_, self.intercept_
 
 
 def class_means(x: np.ndarray, y: np.ndarray, classes: int) -> np.ndarray:
@@ -153,7 +187,7 @@ def _solve(r: np.ndarray, means: np.ndarray, keep: float, ridge: float) -> np.nd
     return np.linalg.solve(inner, means.T).T
 
 
-class LogisticClassifier(_Learner):
+class LogisticClassifier(Learner):
     """Multinomial logistic regression on standardised features; its strength is chosen by cross-validation.
 
     `strengths` are penalties on the weights beside the mean loss (C = 1 / (strength n) in scikit-learn's words). With
@@ -185,6 +219,10 @@ class LogisticClassifier(_Learner):
 
     def _scores(self, x: np.ndarray) -> np.ndarray:
         return ((x - self._mean) / self._std) @ self.coef_.T + self.intercept_
+
+    def _dense(self) -> tuple[np.ndarray, np.ndarray]:
+        weight = self.coef_ / self._std
+        return weight, self.intercept_ - weight @ self._mean
 
 
 def _logistic(z: np.ndarray, y: np.ndarray, classes: int, strength: float) -> tuple[np.ndarray, np.ndarray]:
