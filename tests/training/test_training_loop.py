@@ -190,6 +190,17 @@ def test_divergence_stops_names_itself_and_gives_the_weights_back():
         fit(network(), (bad, Y))
 
 
+def test_a_loss_that_only_grows_is_divergence_before_it_is_infinite():
+    net = nn.Linear(4, 1)
+    x = torch.ones(64, 4)
+    before = net.weight.detach().clone()
+    plain = {"loss": "mse", "metrics": (), "optimizer": training.SGD(), "schedule": "constant", "batch_size": 16}
+    with pytest.raises(DivergedError, match=r"the loss is \d.* in epoch 1"):  # each step multiplies the error by 1 - 10 rate
+        training.fit(net, (x, torch.zeros(64, 1)), learning_rate=1.0, epochs=9, verbose=0, **plain)
+    assert torch.equal(net.weight, before)
+    training.fit(net, (x, torch.zeros(64, 1)), learning_rate=0.02, epochs=2, verbose=0, **plain)
+
+
 @pytest.fixture
 def clock(monkeypatch):
     """A clock for the loop that stands still unless it is told to go on."""

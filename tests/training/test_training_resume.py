@@ -47,8 +47,8 @@ def end(batch, logs):
     if how == "in training" and call.run.step in kills:
         die()
 call = training.LambdaCallback(on_train_batch_end=end)
-training.fit(net, (x, y), epochs=3, batch_size=24, validation=(x[:30], y[:30]), augment="image", optimizer="sgd",
-             learning_rate=0.02, ema=0.9, label_smoothing=0.1, callbacks=[call, training.EarlyStopping(patience=9)],
+training.fit(net, (x, y), epochs=3, batch_size=24, validation=(x[:30], y[:30]), augment="image", optimizer="muon",
+             learning_rate=0.02, ema=0.9, lookahead=True, label_smoothing=0.1, callbacks=[call, training.EarlyStopping(patience=9)],
              checkpoint=kept, checkpoint_seconds=0.0, seed=3, verbose=0)
 from safetensors.torch import save_file
 save_file({k: v.contiguous() for k, v in net.state_dict().items()}, out)
@@ -99,7 +99,9 @@ def fit(net, path=None, crash=0, **options):
 
 VARIANTS = [{"optimizer": o} for o in ("sgd", "adam", "adamw", "rmsprop")] + [
     {"accumulate": 2}, {"lookahead": training.Lookahead(2)}, {"ema": 0.8}, {"schedule": "cosine", "clip_norm": 1.0},
-    {"augment": [training.augment.Mixup(3)]}, {"shuffle": False, "initial_epoch": 1}]
+    {"augment": [training.augment.Mixup(3)]}, {"shuffle": False, "initial_epoch": 1},
+    {"optimizer": training.Muon(fixed_norm=True), "ema": 0.8, "lookahead": training.Lookahead(3), "label_smoothing": 0.1,
+     "augment": [training.augment.Flip(alternate=True), training.augment.Shift(1), training.augment.Mixup(3)]}]
 
 
 @pytest.mark.parametrize("options", VARIANTS, ids=str)

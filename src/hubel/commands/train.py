@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +16,11 @@ def train(
                                                   show_default="as long as it is worth")] = None,
     epochs: Annotated[int | None, typer.Option(help="How often every image is seen.",
                                                show_default="by the number of images")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Follow one of Hubel's fast runs: mnist, mnist_fine, cifar94.",
+                                               show_default="by the kind and number of images")] = None,
+    harden: Annotated[str | None, typer.Option(help="Train against perturbations of this size, such as 8/255.",
+                                               show_default="not")] = None,
+    harden_with: Annotated[str, typer.Option(help="pgd, trades, fgsm, or gaussian for 'hubel certify'.")] = "fgsm",
     seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Overwrite a model that is there.")] = False,
@@ -32,17 +37,29 @@ def train(
 
     - hubel train mnist/ --minutes 2
 
+    - hubel train mnist/ --recipe mnist
+
+    - hubel train photos/ --harden 4/255 --harden-with trades
+
     - hubel evaluate photos/ --model flowers.hubel
     """
     from hubel import data as room
     from hubel.errors import InputError
+    from hubel.pixels import parse_eps
     from hubel.study.opening import device_for
+    from hubel.study.recipe import follow
     from hubel.study.stages.evaluation import evaluate
     from hubel.study.stages.training import duration, notes
     from hubel.study.statistics import wilson
     from hubel.study.subject import Subject
     from hubel.study.teach import teach
+    from hubel.training import Harden, recipes
 
+    if recipe is not None:
+        recipes.get(recipe)
+    plan = None if harden is None else Harden(parse_eps(harden), method=harden_with)
+    if plan is not None and recipe is not None:
+        raise InputError("--harden goes with no --recipe: leave one of them out")
     chosen = device_for(device)
     if minutes is not None and not minutes > 0:
         raise InputError(f"--minutes {minutes}: give a number above 0")
@@ -52,8 +69,9 @@ def train(
         raise InputError(f"{out.parent} is no folder: make it, or give another -o")
     checkpoint = out.with_name(f"{out.name}.training")
     source = room.load(data, seed=seed)
-    taught = teach(source, minutes=minutes, epochs=epochs, seed=seed, device=chosen, checkpoint=checkpoint,
-                   verbose=0 if quiet else 1)
+    options: dict[str, Any] = {"minutes": minutes, "epochs": epochs, "seed": seed, "device": chosen,
+                               "checkpoint": checkpoint, "verbose": 0 if quiet else 1}
+    taught = teach(source, harden=plan, **options) if recipe is None else follow(source, recipe, **options)
     if taught.interrupted:
         raise KeyboardInterrupt
     taught.model.save(out, **notes(source, taught))

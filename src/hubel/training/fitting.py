@@ -99,7 +99,7 @@ def fit(
     validation accuracy or loss, else by loss) and sets `History.interrupted`; the second raises KeyboardInterrupt.
 
     Raises InputError for arguments that cannot be used and checkpoints of other runs; DivergedError when the loss is
-    NaN or infinite, with the network's best weights so far restored.
+    NaN or infinite, or an epoch's 20 times the first batch's, with the network's best weights so far restored.
     """
     settings = {name: value for name, value in locals().items()
                 if name not in ("network", "train", "validation", "normalise", "spent", "checkpoint",

@@ -28,6 +28,8 @@ from hubel.training.randomness import Draws, step_seed
 from hubel.training.resume import save
 from hubel.training.source import Batch, BatchSource, steps
 
+_HOPELESS = 20.0  # an epoch's mean loss so many times the first batch's (or 1, if that was less) is no training any more
+
 Augment = Callable[[Tensor, Tensor, Draws], tuple[Tensor, Tensor]]
 
 
@@ -74,6 +76,7 @@ class Run:
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     sums: dict[str, float] = field(default_factory=dict)
     seen: int = 0
+    first_loss: float | None = None  # of the first batch
     began: float = 0.0
     saved: float = 0.0
     reserve: float | None = None  # seconds one validation takes
@@ -172,6 +175,8 @@ class Run:
         value = mean.item()
         if not math.isfinite(value):
             self._diverged(value, x)
+        if self.first_loss is None:
+            self.first_loss = value
         self._learn(mean)
         with torch.no_grad():
             detached = outputs.detach()
@@ -224,8 +229,8 @@ class Run:
             logs.update(measured)
         logs["learning_rate"] = self.learning_rate
         finite = all(math.isfinite(v) for v in logs.values()) and all(torch.isfinite(p).all() for p in self._parameters)
-        if not finite:
-            self._diverged(logs.get("val_loss", logs["loss"]))
+        if not finite or logs["loss"] > _HOPELESS * max(self.first_loss or 0.0, 1.0):
+            self._diverged(logs["loss"] if finite else logs.get("val_loss", logs["loss"]))
         self.history.append(self.epoch, logs, self.elapsed)
         self._keep_best(logs)
         self._call("on_epoch_end", self.epoch, logs)

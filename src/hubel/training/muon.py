@@ -16,14 +16,15 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # the author's: fastest growth of sma
 
 
 def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
-    """The nearest semi-orthogonal matrix to each of (..., m, n), U V' of G = U S V', roughly: singular values come out
+    """The nearest semi-orthogonal matrix to each of (m, n) or (k, m, n), U V' of G = U S V', roughly: singular values come out
     between 0.7 and 1.2. A quintic Newton-Schulz iteration: X <- a X + (b A + c A^2) X with A = X X'."""
     a, b, c = _COEFFICIENTS
     wide = matrices.mT if matrices.shape[-2] > matrices.shape[-1] else matrices
     x = wide / wide.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-12)
+    multiply = torch.addmm if x.ndim == 2 else torch.baddbmm  # one call for a sum of products: small kernels are all calls
     for _ in range(iterations):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = multiply(x, multiply(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if matrices.shape[-2] > matrices.shape[-1] else x
 
 
@@ -32,12 +33,14 @@ class MuonOptimizer(torch.optim.Optimizer):
 
     A kernel (out, in, ...) counts as a matrix (out, in ...). Muon's step has root-mean-square size
     lr sqrt(max(1, rows / columns)) sqrt(min(rows, columns) / (rows columns)); its weight decay is decoupled.
+    With `fixed_norm` each such kernel is brought to the norm sqrt(out) before its step: where a batch norm follows, the
+    norm means nothing to the outputs, and the rate stays the angle by which a kernel turns (airbench94_muon, Jordan 2024).
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]], lr: float = 0.02, momentum: float = 0.95,
-                 iterations: int = 5) -> None:
+                 iterations: int = 5, fixed_norm: bool = False) -> None:
         super().__init__(groups, {"lr": lr, "momentum": momentum, "iterations": iterations, "weight_decay": 0.0,
-                                  "orthogonal": False})
+                                  "orthogonal": False, "fixed_norm": fixed_norm})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -56,11 +59,13 @@ class MuonOptimizer(torch.optim.Optimizer):
                     matrix = update.reshape(len(update), -1)
                     update = orthogonalise(matrix, group["iterations"]).reshape(p.shape)
                     scale = max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
+                    if group["fixed_norm"]:
+                        p.mul_(len(p) ** 0.5 / p.norm().clamp_min(1e-12))
                     p.mul_(1 - group["lr"] * group["weight_decay"])
                 p.add_(update, alpha=-group["lr"] * scale)
 
 
 def hidden_matrices(network: nn.Module) -> set[str]:
-    """The names of the trainable kernels and matrices between the first and the last layer."""
-    names = [name for name, p in network.named_parameters() if p.requires_grad and p.ndim > 1]
-    return set(names[1:-1])
+    """The names of the trainable kernels and matrices between the network's first and last layer."""
+    matrices = [(name, p) for name, p in network.named_parameters() if p.ndim > 1]
+    return {name for name, p in matrices[1:-1] if p.requires_grad}

@@ -67,6 +67,8 @@ class Muon:
     iterations: int = 5
     weight_decay: float | None = None
     others_rate: float = 0.05
+    others_momentum: float = 0.9
+    fixed_norm: bool = False
 
 
 _BY_NAME: dict[str, Any] = {
@@ -157,8 +159,8 @@ def _muon(spec: Muon, network: nn.Module, lr: float, decay: float, rates: Rates 
     hidden = hidden_matrices(network)
     inner = groups(network, lr, decay, rates, lambda name: name in hidden)
     outer = groups(network, spec.others_rate, decay, rates, lambda name: name not in hidden)
-    parts = [{**g, "orthogonal": True} for g in inner] + [{**g, "momentum": 0.9} for g in outer]
-    return MuonOptimizer(_some(parts), lr, spec.momentum, spec.iterations)
+    parts = [{**g, "orthogonal": True} for g in inner] + [{**g, "momentum": spec.others_momentum} for g in outer]
+    return MuonOptimizer(_some(parts), lr, spec.momentum, spec.iterations, spec.fixed_norm)
 
 
 def _some(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -16,7 +16,8 @@ from hubel.training.history import History
 if TYPE_CHECKING:
     from hubel.training.loop import Run
 
-_PLAIN = ("epoch", "batch", "step", "rate_scale", "stop", "finished", "sums", "seen", "reserve", "low")
+_PLAIN = ("epoch", "batch", "step", "rate_scale", "stop", "finished", "sums", "seen", "first_loss", "reserve",
+          "low")
 
 
 def save(run: Run) -> None:
@@ -51,7 +52,7 @@ def load(run: Run) -> dict[str, Any] | None:
     for i, average in enumerate(run.averages):
         average.weights = _under(f"average.{i}.", tensors)
     for name in _PLAIN:
-        setattr(run, name, meta[name])
+        setattr(run, name, meta.get(name))
     run.began = time.monotonic() - meta["elapsed"]
     run.best_score = None if meta["best_score"] is None else tuple(meta["best_score"])
     run.history = History(**{**meta["history"], "interrupted": False})
