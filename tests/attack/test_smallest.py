@@ -96,7 +96,7 @@ ATTACKS = {
     "fab": lambda m, x, y, norm: fab(m, x, y, norm, steps=60),
     "fmn": lambda m, x, y, norm: fmn(m, x, y, norm, steps=200, runners_up=4),
     "deepfool": lambda m, x, y, norm: deepfool(m, x, y, norm),
-    "carlini_wagner": lambda m, x, y, norm: carlini_wagner(m, x, y, rounds=7, steps=80, weight=0.1, runners_up=4),
+    "carlini_wagner": lambda m, x, y, norm: carlini_wagner(m, x, y, rounds=8, steps=120, rate=0.004, weight=0.1, runners_up=4),
 }
 CASES = [("fab", "linf"), ("fab", "l2"), ("fab", "l1"), ("fmn", "linf"), ("fmn", "l2"), ("deepfool", "linf"),
          ("deepfool", "l2"), ("carlini_wagner", "l2")]

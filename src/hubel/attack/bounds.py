@@ -196,8 +196,8 @@ def interval_bounds(model: Any, x: Any, y: Any, eps: float | str, *, batch_size:
     with torch.no_grad(), engine.evaluation(network):
         for q, c in zip(pixels.split(batch_size), labels.split(batch_size), strict=True):
             box = Interval(normalise((q - size).clamp_min(0)).double(), normalise((q + size).clamp_max(1)).double())
-            z = network(box)
-            z = z if isinstance(z, Interval) else logits_of(z)
+            outputs = network(box)
+            z: Any = outputs if isinstance(outputs, Interval) else logits_of(outputs)
             true = z.low.gather(1, c[:, None]).squeeze(1)
             least.append(true - z.high.scatter(1, c[:, None], -torch.inf).amax(dim=1))
             predicted.append(logits_of(network(normalise(q).double())).argmax(dim=1))

@@ -16,7 +16,7 @@ from hubel.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SIZES = {"linf": ("1/255", "2/255", "3/255", "4/255", "6/255", "8/255", "16/255", "32/255"), "l2": (0.25, 0.5, 1, 2, 4, 8, 16, 32)}
+SIZES: dict[str, tuple[float | str, ...]] = {"linf": ("1/255", "2/255", "3/255", "4/255", "6/255", "8/255", "16/255", "32/255"), "l2": (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Demonstration:
     @property
     def image(self) -> np.ndarray:
         """The adversarial, uint8 (H, W, C)."""
-        return self.result.adversarials[0]  # type: ignore[no-any-return]
+        return self.result.adversarials[0]
 
     def save(self, path: str | Path) -> Path:
         """Write the adversarial as a PNG, to a temporary name first."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -198,7 +199,7 @@ class _Battery:
         z, eps = self.x.clone(), torch.full((len(self.x),), self.eps)
         shares = []
         for _ in range(steps):
-            g = torch.cat([self.subject.gradient(q, lambda o, c=c: cross_entropy(o, c))[2]
+            g = torch.cat([self.subject.gradient(q, partial(cross_entropy, y=c))[2]
                            for q, c in zip(z.split(32), self.y.split(32), strict=True)])
             shares.append(float((g.flatten(1).abs().amax(dim=1) == 0).float().mean()))
             z = project(z + rows(eps / 4, z) * steepest(g, self.norm, z), self.x, eps, self.norm)

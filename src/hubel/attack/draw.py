@@ -114,8 +114,8 @@ def evaluation(e: Evaluation) -> Figure:
     low, high = 100 * e.intervals.T
     axes.vlines(at[1:], low, high, color=WORST, alpha=0.35, lw=5)
     axes.plot(at, shares, color=WORST, marker="o", ms=5, lw=1.8)
-    for k, share in zip(at, shares, strict=True):
-        axes.annotate(f"{share:.1f}", (k, share), xytext=(6, 5), textcoords="offset points", size=8.5, color=INK)
+    for place, share in zip(at, shares, strict=True):
+        axes.annotate(f"{share:.1f}", (place, share), xytext=(6, 5), textcoords="offset points", size=8.5, color=INK)
     axes.set_xticks(at, ["clean", *(eps_text(s, e.norm) for s in sizes[1:])])
     axes.set_xlim(-0.3, len(sizes) - 0.4)
     axes.set_ylim(0, 108)

@@ -35,7 +35,7 @@ class Expectation(nn.Module):
         for _ in range(self.samples):
             q = x if self.transform is None else self.transform(x)
             total = total + self.inner(self.normalise(q))
-        return total / self.samples  # type: ignore[no-any-return]
+        return total / self.samples
 
 
 def is_random(model: Any, x: Tensor, passes: int = 3) -> bool:

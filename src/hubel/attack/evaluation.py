@@ -50,7 +50,7 @@ def robust_evaluation(model: Any, x: Any, y: Any, norm: Any = "linf", eps: float
     """
     began = time.perf_counter()
     name = norm_name(norm)
-    given = EPS.get(name, 8 / 255) if eps is None else eps
+    given: Any = EPS.get(name, 8 / 255) if eps is None else eps
     sizes = sorted({radius(e, name, precision) for e in ([given] if isinstance(given, (str, float, int)) else given)} - {0.0})
     if not sizes:
         raise InputError("eps holds no size above 0")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,7 +95,7 @@ def patch(model: Any, x: Any, y: Any, target: Any, *, share: float = 0.1, steps:
             with torch.enable_grad():
                 worn = wear(points.x[index], torch.sigmoid(w_), source, angle)
             wanted = torch.full((batch_size,), aim)
-            slope = subject.gradient(worn.detach(), lambda z, a=wanted: cross_entropy(z, a, a))[2]
+            slope = subject.gradient(worn.detach(), partial(cross_entropy, y=wanted, target=wanted))[2]
             g = torch.autograd.grad(worn, w_, slope)[0]
             first, second = 0.9 * first + 0.1 * g, 0.999 * second + 0.001 * g.square()
             move = first / (1 - 0.9**t) / ((second / (1 - 0.999**t)).sqrt() + 1e-8)

@@ -87,7 +87,7 @@ class _Seen(nn.Module):
         self.network, self.normalise = Logits(network.eval()), normalise
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.network(x if self.normalise is None else self.normalise(x))  # type: ignore[no-any-return]
+        return self.network(x if self.normalise is None else self.normalise(x))
 
 
 def _last_dense(network: nn.Module) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ def opened(subject: Subject, x: Any, y: Any, norm: str, target: Any, precision: 
         if (wanted == labels).any():
             raise InputError(f"the target {names[int(wanted[wanted == labels][0])]!r} is the true class of an image")
     points = Points(pixels, labels, norm, precision == "uint8", wanted, seed)
-    parts = [subject.predictions(points.x[part], lambda p, part=part: points.broken(p, part))
+    parts = [subject.predictions(points.x[part], partial(points.broken, index=part))
              for part in torch.arange(len(pixels)).split(PART)]
     before, confidence = torch.cat([p for p, _ in parts]), torch.cat([c for _, c in parts])
     return points, before, confidence

@@ -155,7 +155,7 @@ class Adversary(Callback):
         assert self.context is not None
         with self.context():
             outputs = self.network(to_input(x, x.device, self.normalise))
-        return outputs.float()  # type: ignore[no-any-return]
+        return outputs.float()
 
     def _random(self, x: Tensor, eps: float) -> Tensor:
         """From torch's own generator, which the loop seeds for every step."""
