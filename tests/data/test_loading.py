@@ -172,7 +172,7 @@ def test_pairs_with_their_own_split_and_keras_labels():
     x = np.zeros((10, 4, 4), np.uint8)
     source = load(((x, np.arange(10)[:, None] % 5), (x[:4], np.arange(4)[:, None])))
     assert source.own_split and (len(source.train), len(source.test)) == (10, 4)
-    with pytest.raises(DataError, match="class '9' occurs among the test images only"):
+    with pytest.raises(DataError, match="class '9' occurs in the test set only"):
         load(((x, np.arange(10) % 5), (x[:2], np.array([1, 9]))))
 
 
@@ -194,7 +194,7 @@ X, Y = np.zeros((6, 4, 4), np.uint8), np.arange(6) % 2
     ((np.full((6, 4, 4), np.nan), Y), "NaN"),
     ((X.astype(int) - 1, Y), r"-1\.\.-1"),
     ((np.full((6, 4, 4), 200.0), Y), "divide by 255"),
-    ((np.zeros((6, 16)), Y), "(6, 16)"),
+    ((np.zeros((6, 2, 4, 4, 3)), Y), "(6, 2, 4, 4, 3)"),
     ((np.zeros((6, 3, 8, 8)), Y), "transpose"),
     ((np.zeros((6, 0, 4)), Y), "no pixels"),
     ((X, np.eye(6)), "argmax"),
@@ -355,7 +355,11 @@ def test_folders_that_are_wrong(tmp_path):
     sounds = tmp_path / "sounds"
     sounds.mkdir()
     (sounds / "1.wav").write_bytes(b"")
-    expect(r"1 other files \(\.wav\)", sounds)
+    expect("1 sound files but neither", sounds)
+    others = tmp_path / "others"
+    others.mkdir()
+    (others / "1.txt").write_bytes(b"")
+    expect(r"1 other files \(\.txt\)", others)
 
 
 def test_loading_does_not_import_torch():

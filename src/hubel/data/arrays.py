@@ -64,6 +64,42 @@ def _eight_bits(a: np.ndarray, name: str) -> np.ndarray:
     return out
 
 
+def are_rows(x: Any) -> bool:
+    """Whether x is rows of numbers, (N, T): no images."""
+    return not isinstance(x, list | tuple) and np.ndim(x) == 2
+
+
+def as_series(x: Any, name: str = "x", kind: str = "series") -> list[np.ndarray]:
+    """Series as float32 (T, C) each.
+
+    NumPy is (N, T) or (N, T, C), torch (N, T) or (N, C, T); a list holds (T,) or (T, C) of any lengths. Sound has one
+    channel and is float in -1..1, or int16. Raises DataError for NaN, wrong ranks, and sound beyond -1..1.
+    """
+    rows: Any = x if isinstance(x, list | tuple) else np.asarray(x)
+    if hasattr(x, "detach"):
+        rows = x.detach().cpu().numpy()
+        rows = rows.transpose(0, 2, 1) if rows.ndim == 3 else rows
+    if not hasattr(rows, "__len__") or np.ndim(rows[:1]) < 1 or len(rows) == 0:
+        raise DataError(f"{name} holds no series: give (N, T), (N, T, C) or a list of them")
+    return [_one_series(np.asarray(row), f"{name}[{i}]", kind) for i, row in enumerate(rows)]
+
+
+def _one_series(a: np.ndarray, name: str, kind: str) -> np.ndarray:
+    if a.dtype.kind not in "uifb":
+        raise DataError(f"{name} holds {a.dtype}, not numbers")
+    a = a[:, None] if a.ndim == 1 else a
+    if a.ndim != 2 or 0 in a.shape:
+        raise DataError(f"{name} has shape {a.shape}: a series is (T,) or (T, C) with at least one moment")
+    values = a.astype(np.float32) / (32768 if kind == "sound" and a.dtype == np.int16 else 1)
+    if not np.isfinite(values).all():
+        raise DataError(f"{name} holds NaN or infinite numbers: replace them first")
+    if kind == "sound" and values.shape[1] > 1:
+        values = values.mean(1, keepdims=True)
+    if kind == "sound" and np.abs(values).max() > 1 + 1e-6:
+        raise DataError(f"{name} holds {values.min():.4g}..{values.max():.4g}: sound is float in -1..1 or int16")
+    return np.ascontiguousarray(values)
+
+
 def as_labels(y: Any, count: int, name: str = "y") -> np.ndarray:
     """One label each, (N,), integers or text. (N, 1) is flattened; one-hot and fractions are refused."""
     a = y.detach().cpu().numpy() if hasattr(y, "detach") else np.asarray(y)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -40,9 +40,17 @@ class Dataset:
     ----------
     classes : the names, in the order of the labels.
     labels : int64 (N,), 0..K-1, read-only.
+    noun : what its items are called, 'images'.
     name, kind : kind is 'photo', 'digit' (never mirrored) or 'image'; augmentation and the default network go by it.
     sizes : int32 (N, 2), heights and widths.
     """
+
+    dtype: ClassVar[type] = np.uint8
+    joining: ClassVar[type] = JoinedStore
+
+    @property
+    def noun(self) -> str:
+        return "images"
 
     def __init__(self, store: Store, labels: np.ndarray, classes: Sequence[str], name: str, kind: str,
                  indices: np.ndarray | None = None) -> None:
@@ -69,7 +77,7 @@ class Dataset:
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
-        return f"<Dataset {self.name}: {len(self)} images, {len(self.classes)} classes, {self.kind}>"
+        return f"<{type(self).__name__} {self.name}: {len(self)} {self.noun}, {len(self.classes)} classes, {self.kind}>"
 
     # ---- what is in it -----------------------------------------------------------------------------------------
 
@@ -153,7 +161,7 @@ class Dataset:
                              f"mask of {len(self)}")
         if chosen.size and not -len(self) <= chosen.min() <= chosen.max() < len(self):
             raise InputError(f"indices {chosen.min()}..{chosen.max()} of a set of {len(self)} images")
-        return Dataset(self._store, self.labels[chosen], self.classes, self.name, self.kind, self._indices[chosen])
+        return type(self)(self._store, self.labels[chosen], self.classes, self.name, self.kind, self._indices[chosen])
 
     def split(self, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
         """(rest, part): `part` has round(fraction * N) images, each class in proportion and at least one on either
@@ -176,7 +184,7 @@ class Dataset:
             raise InputError(f"{self.name} and {other.name} have different classes: they cannot be joined")
         places = np.concatenate([self._indices, other._indices + len(self._store.sizes)])
         labels = np.concatenate([self.labels, other.labels])
-        return Dataset(JoinedStore([self._store, other._store]), labels, self.classes, self.name, self.kind, places)
+        return type(self)(self.joining([self._store, other._store]), labels, self.classes, self.name, self.kind, places)
 
     # ---- its pixels --------------------------------------------------------------------------------------------
 
@@ -224,7 +232,7 @@ class Dataset:
                 good = np.array([int(i) not in failures for i in self._indices[places]], dtype=bool)
                 pixels, places = pixels[good], places[good]
             if len(places):
-                yield torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(self.labels[places]), places
+                yield torch.from_numpy(pixels).movedim(-1, 1), torch.from_numpy(self.labels[places]), places
 
     def _wanted(self, size: Any, channels: int | None, fit: Fit) -> tuple[tuple[int, int], int]:
         check_fit(fit)
@@ -247,7 +255,7 @@ class Dataset:
         waiting: deque[tuple[np.ndarray, np.ndarray, list[Future[None]]]] = deque()
         with pool() as executor:
             for places in batches:
-                out = np.empty((len(places), *size, channels), dtype=np.uint8)
+                out: np.ndarray = np.empty((len(places), *size, channels), dtype=self.dtype)
                 waiting.append((out, places, self._submit(executor, out, places, fit)))
                 if len(waiting) > 2 and sum(len(futures) for _, _, futures in waiting) > 2 * workers():
                     yield _finished(waiting.popleft())

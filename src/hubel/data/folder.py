@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,17 +41,18 @@ def find_parts(root: Path) -> tuple[list[Path], list[Path]]:
     return (train + validation, test) if test else (train, validation)
 
 
-def list_images(root: Path) -> Listing:
+def list_images(root: Path, wanted: Callable[[Path], bool] = is_image_name, noun: str = "images") -> Listing:
     """All images below `root`, sorted by path; the class is the subfolder of `root`. Hidden files and files that are no
-    images by name are passed over silently; images outside a class folder and class folders without images are not."""
+    images by name are passed over silently; images outside a class folder and class folders without images are not.
+    `wanted` and `noun` are for other kinds of files."""
     paths: list[Path] = []
     labels: list[str] = []
     skipped = [Skipped(str(path), "lies outside a class folder") for path in sorted(root.iterdir())
-               if path.is_file() and is_image_name(path)]
+               if path.is_file() and wanted(path)]
     for folder in sorted(_subfolders(root), key=lambda path: natural(path.name)):
-        found = sorted(_walk(folder))
+        found = sorted(_walk(folder, wanted))
         if not found:
-            skipped.append(Skipped(str(folder), "a class folder without images"))
+            skipped.append(Skipped(str(folder), f"a class folder without {noun}"))
         paths += found
         labels += [folder.name] * len(found)
     return Listing(tuple(paths), tuple(labels), tuple(skipped))
@@ -105,7 +106,7 @@ def _subfolders(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX"))]
 
 
-def _walk(folder: Path) -> list[Path]:
+def _walk(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
     found, seen = [], set()
     for where, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(where)
@@ -114,5 +115,5 @@ def _walk(folder: Path) -> list[Path]:
             continue
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
-        found += [Path(where, name) for name in files if is_image_name(name)]
+        found += [Path(where, name) for name in files if wanted(Path(name))]
     return found

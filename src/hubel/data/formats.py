@@ -29,10 +29,11 @@ class Parts:
     x_test: np.ndarray | None = None
     y_test: np.ndarray | None = None
     classes: tuple[str, ...] | None = None
+    rate: int | None = None  # samples a second, of recordings
 
 
 def read_npz(path: Path) -> Parts:
-    """Keys x, y (and `classes`), or x_train, y_train, x_test, y_test as in Keras' mnist.npz."""
+    """Keys x, y (and `classes`), or x_train, y_train, x_test, y_test as in Keras' mnist.npz; `rate` for recordings."""
     try:
         with np.load(path, allow_pickle=False) as file:
             keys = set(file.files)
@@ -42,6 +43,7 @@ def read_npz(path: Path) -> Parts:
                                 "y_train, x_test and y_test are needed")
             arrays = [file[key] for key in wanted]
             classes = tuple(str(c) for c in file["classes"].ravel()) if "classes" in keys else None
+            rate = _rate(file["rate"], path) if "rate" in keys else None
     except ValueError as error:
         if isinstance(error, DataError):
             raise
@@ -51,7 +53,13 @@ def read_npz(path: Path) -> Parts:
     except (OSError, zipfile.BadZipFile, zlib.error, KeyError, EOFError, AttributeError) as error:
         raise DataError(f"{path} is not a readable .npz file: {error}") from error
     x_test, y_test = arrays[2:] or (None, None)
-    return Parts(arrays[0], arrays[1], x_test, y_test, classes)
+    return Parts(arrays[0], arrays[1], x_test, y_test, classes, rate)
+
+
+def _rate(value: np.ndarray, path: Path) -> int:
+    if value.size != 1 or value.dtype.kind not in "uif" or not 0 < value.item() == int(value.item()):
+        raise DataError(f"{path}: rate must be one whole number of samples a second, it is {value.tolist()}")
+    return int(value.item())
 
 
 # ---- IDX: LeCun, Cortes, Burges, http://yann.lecun.com/exdb/mnist --------------------------------------------------

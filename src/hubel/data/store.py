@@ -143,7 +143,7 @@ class JoinedStore:
         owners = np.searchsorted(self.starts, indices, side="right") - 1
         for owner in np.unique(owners):
             places = np.flatnonzero(owners == owner)
-            rows = np.empty((len(places), *out.shape[1:]), dtype=np.uint8)
+            rows = np.empty((len(places), *out.shape[1:]), dtype=out.dtype)
             self.parts[owner].fill(rows, indices[places] - self.starts[owner], fit)
             out[places] = rows
 
