@@ -3,6 +3,7 @@
 from hubel.nets.as_dense import as_dense
 from hubel.nets.describe import describe, from_description
 from hubel.nets.efficientnet import EfficientNetLite
+from hubel.nets.embedding import Embedding, Lean
 from hubel.nets.layers import (
     Activation,
     AveragePooling1D,
@@ -16,19 +17,24 @@ from hubel.nets.layers import (
     Dropout,
     Flatten,
     GlobalAveragePooling,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalAveragePooling3D,
     GlobalMaxPooling,
     Layer,
     MaxPooling1D,
     MaxPooling2D,
     MaxPooling3D,
 )
-from hubel.nets.registry import ARCHITECTURES, build, default, pretrained, rebuild, register
+from hubel.nets.log_mel import log_mel
+from hubel.nets.registry import ARCHITECTURES, PRETRAINED, build, default, pretrained, rebuild, register
+from hubel.nets.residual import Residual
 from hubel.nets.resnet import ResidualBlock, SmallResNet
 
 __all__ = [
-    "ARCHITECTURES", "Activation", "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "BatchNormalization",
-    "Conv1D", "Conv2D", "Conv3D", "Dense", "Dropout", "EfficientNetLite", "Flatten", "GlobalAveragePooling",
-    "GlobalMaxPooling", "Layer", "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "ResidualBlock", "SmallResNet", "as_dense",
-    "build",
-    "default", "describe", "from_description", "pretrained", "rebuild", "register",
+    "ARCHITECTURES", "PRETRAINED", "Activation", "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",
+    "BatchNormalization", "Conv1D", "Conv2D", "Conv3D", "Dense", "Dropout", "EfficientNetLite", "Embedding", "Flatten",
+    "GlobalAveragePooling", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D", "GlobalMaxPooling",
+    "Layer", "Lean", "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "Residual", "ResidualBlock", "SmallResNet", "as_dense",
+    "build", "default", "describe", "from_description", "log_mel", "pretrained", "rebuild", "register",
 ]

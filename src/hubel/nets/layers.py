@@ -181,6 +181,18 @@ class GlobalMaxPooling(Layer):
         return x.flatten(2).amax(dim=2)
 
 
+class GlobalAveragePooling1D(GlobalAveragePooling):
+    __doc__ = GlobalAveragePooling.__doc__
+
+
+class GlobalAveragePooling2D(GlobalAveragePooling):
+    __doc__ = GlobalAveragePooling.__doc__
+
+
+class GlobalAveragePooling3D(GlobalAveragePooling):
+    __doc__ = GlobalAveragePooling.__doc__
+
+
 class Flatten(Layer):
     """(N, C, ...) -> (N, d)."""
 
@@ -228,6 +240,14 @@ class BatchNormalization(Layer):
                  name: str | None = None) -> None:
         super().__init__(input_shape, name)
         self.momentum, self.epsilon = momentum, epsilon
+
+    @property
+    def gamma(self) -> nn.Parameter:
+        return self.norm.weight
+
+    @property
+    def c(self) -> nn.Parameter:
+        return self.norm.bias
 
     def build(self, shape: tuple[int, ...]) -> None:
         kinds = {1: nn.BatchNorm1d, 2: nn.BatchNorm1d, 3: nn.BatchNorm2d, 4: nn.BatchNorm3d}

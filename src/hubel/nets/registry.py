@@ -12,21 +12,22 @@ from hubel.errors import InputError, ModelError
 from hubel.nets.cifar_resnet import CifarResNet
 from hubel.nets.classic import alexnet, lenet, vgg
 from hubel.nets.depths import DepthsNet
-from hubel.nets.efficientnet import EfficientNetLite, pretrained_lite0
+from hubel.nets.efficientnet import SCALES, EfficientNetLite, pretrained_lite
 from hubel.nets.imagenet_resnet import resnet18, resnet34, resnet50
 from hubel.nets.resnet import SmallResNet
+from hubel.nets.series import series_fcn, waveform
+from hubel.nets.speed_run import speed_run
 
 
-def _efficientnet(classes: int, channels: int = 3, **options: Any) -> nn.Module:
-    if channels != 3:
-        raise InputError(f"efficientnet_lite0 takes 3 channels, not {channels}: repeat grey images (Model does)")
-    return EfficientNetLite(classes, **options)
+def _colour(name: str, make: Callable[..., nn.Module], **fixed: Any) -> Callable[..., nn.Module]:
+    """Of a network that takes three channels only."""
 
+    def build(classes: int, channels: int = 3, **options: Any) -> nn.Module:
+        if channels != 3:
+            raise InputError(f"{name} takes 3 channels, not {channels}: repeat grey images (Model does)")
+        return make(classes, **fixed, **options)
 
-def _depths(classes: int, channels: int = 3, **options: Any) -> nn.Module:
-    if channels != 3:
-        raise InputError(f"efficientnet_lite0_depths takes 3 channels, not {channels}: repeat grey images (Model does)")
-    return DepthsNet(classes, **options)
+    return build
 
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
@@ -38,8 +39,11 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "resnet34": resnet34,
     "resnet50": resnet50,
     "cifar_resnet": CifarResNet,
-    "efficientnet_lite0": _efficientnet,
-    "efficientnet_lite0_depths": _depths,
+    **{f"efficientnet_lite{i}": _colour(f"efficientnet_lite{i}", EfficientNetLite, variant=i) for i in SCALES},
+    "efficientnet_lite0_depths": _colour("efficientnet_lite0_depths", DepthsNet),
+    "cifar94": speed_run,
+    "series_fcn": series_fcn,
+    "waveform": waveform,
 }
 
 
@@ -79,11 +83,15 @@ def rebuild(spec: dict[str, Any]) -> nn.Module:
     return build(**spec)
 
 
+PRETRAINED = {"efficientnet_lite0": 0, "efficientnet_lite2": 2}
+
+
 def pretrained(name: str = "efficientnet_lite0") -> nn.Module:
-    """Return a network with ImageNet weights, in evaluation mode: 'efficientnet_lite0' (224 px, 1,000 classes)."""
-    if name != "efficientnet_lite0":
-        raise InputError(f"no pretrained weights for {name!r}: there is 'efficientnet_lite0'")
-    network = pretrained_lite0()
+    """Return a network with ImageNet weights for 1,000 classes, in evaluation mode: 'efficientnet_lite0' (224 px) or
+    'efficientnet_lite2' (260 px, more accurate, its weights an extra). ModelError where the weights are not installed."""
+    if name not in PRETRAINED:
+        raise InputError(f"no pretrained weights for {name!r}: there are {' and '.join(PRETRAINED)}")
+    network = pretrained_lite(PRETRAINED[name])
     network.spec = {"name": name, "classes": 1000, "channels": 3}  # type: ignore[assignment]
     return network
 
