@@ -37,7 +37,7 @@ def fit(model: Model, x: Any, y: Any, *, validation_split: float, validation_dat
         train, validation = _split(train, validation_split)
     _name_classes(model, x, train[1])
     compiled = model._compiled
-    arguments = {**compiled.options, **options}
+    arguments = {"kind": getattr(x, "kind", None), **compiled.options, **options}
     metrics = [m for m in compiled.metrics if m != "accuracy" or model.output != "values"]
     return training.fit(
         model.network, train, normalise=model.normalise, loss=compiled.loss or LOSSES[model.output],
@@ -59,10 +59,7 @@ def pair(model: Model, x: Any, y: Any = None) -> tuple[Any, Tensor]:
     if hasattr(x, "batches") and hasattr(x, "labels"):
         if y is not None:
             raise InputError("a Dataset brings its own labels: leave y out")
-        if model.channels is None:
-            raise InputError("this network takes arrays of numbers, not a Dataset of images")
-        images = x.arrays(model.size, model.channels)
-        return _learn_shape(model, torch.from_numpy(images).permute(0, 3, 1, 2)), torch.tensor(x.labels)
+        return _learn_shape(model, _of_dataset(model, x)), torch.tensor(x.labels)
     if x is None or y is None:
         raise InputError("give inputs x and targets y, or a Dataset")
     inputs = _inputs(model, x)
@@ -72,6 +69,18 @@ def pair(model: Model, x: Any, y: Any = None) -> tuple[Any, Tensor]:
     if not len(inputs):
         raise InputError("there are no samples: x is empty")
     return _learn_shape(model, inputs), targets
+
+
+def _of_dataset(model: Model, x: Any) -> Tensor:
+    """All inputs of a Dataset: images stay uint8."""
+    if model.kind == "image":
+        model.preprocess.check_dataset(x)  # type: ignore[union-attr]
+        return torch.from_numpy(x.arrays(model.size, model.channels)).permute(0, 3, 1, 2)
+    parts = list(model.preprocess.batches(x, 1024))
+    inputs = torch.cat(parts) if parts else torch.zeros(0, 1)
+    if len(inputs) < len(x):  # so that inputs and labels belong together
+        raise InputError(f"{len(x) - len(inputs)} {x.noun} of {x.name} cannot be read any more: use its readable()")
+    return inputs
 
 
 def _learn_shape(model: Model, inputs: Tensor) -> Tensor:

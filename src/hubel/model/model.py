@@ -18,9 +18,13 @@ from hubel.model import file as _file
 from hubel.model.fingerprint import weights_hash, weights_key
 from hubel.model.fitting import Compiled, evaluate, fit
 from hubel.model.outputs import Logits, logits_of
-from hubel.model.preprocess import Preprocess, preprocess
+from hubel.model.preprocess import Preprocess
+from hubel.model.preprocess import preprocess as preprocess_
+from hubel.model.signals import Signals, Sound, signals_from_dict
 from hubel.model.summary import Summary, summarise
 from hubel.nets import describe, from_description
+
+Inputs = Preprocess | Signals | Sound
 
 OUTPUTS = ("softmax", "sigmoid", "values")
 
@@ -37,6 +41,8 @@ class Model:
     channels : what the network's first layer takes: read off the network where None. `channels=None` on a network whose
         first layer is dense means: inputs are arrays of numbers, not images.
     mean, std : normalisation (x - mean) / std, in pixels of 0..1, one number or one a channel.
+    preprocess : what stands before the network where inputs are no images: `Sound(rate, length)`, `Signals(signals)`
+        (series and volumes, also chosen where the first layer is a 1-D or 3-D convolution); then without the four above.
     output : 'softmax' (one class of K), 'sigmoid' (K independent ones), 'values' (regression: outputs are returned as
         they are).
 
@@ -48,19 +54,19 @@ class Model:
 
     def __init__(self, network: nn.Module, classes: Sequence[str] | None = None, *,
                  size: int | Sequence[int] | None = None, channels: int | None = None, mean: Any = None, std: Any = None,
-                 output: str = "softmax") -> None:
+                 output: str = "softmax", preprocess: Inputs | None = None) -> None:
         if not isinstance(network, nn.Module):
             raise ModelError(f"a Model wraps an nn.Module, not {type(network).__name__}")
         if output not in OUTPUTS:
             raise InputError(f"output={output!r} is unknown: one of {', '.join(OUTPUTS)}")
         self.network = network
-        self.preprocess = preprocess(size, channels if channels is not None else _channels(network), mean, std)
+        self.preprocess: Inputs = preprocess or _preprocess(network, size, channels, mean, std)
         self.output = output
         self._classes = None if classes is None else tuple(str(c) for c in classes)
         self._compiled = Compiled()
         self._fast: dict[tuple, Callable[[Tensor], Tensor]] = {}
         self._key: tuple | None = None
-        self.sample_shape: tuple[int, ...] | None = None  # of a prepared input, where `size` does not tell
+        self.sample_shape: tuple[int, ...] | None = self.preprocess.sample_shape  # of a prepared input, where `size` does not tell
         self.history: Any = None
         self.notes: dict[str, Any] = {}  # what is saved along with the model: JSON-able facts on how it came about
 
@@ -83,6 +89,11 @@ class Model:
     @property
     def channels(self) -> int | None:
         return self.preprocess.channels
+
+    @property
+    def kind(self) -> str:
+        """'image', 'sound', 'series', 'volume', or 'numbers' (arrays that go to the network as they are)."""
+        return self.preprocess.kind
 
     @property
     def hash(self) -> str:
@@ -200,18 +211,12 @@ class Model:
 
     def _parts(self, x: Any, batch_size: int) -> Iterator[Tensor]:
         if hasattr(x, "batches") and hasattr(x, "labels"):  # a hubel.data.Dataset
-            for images, _ in x.batches(batch_size, self.size, self.channels):
-                yield self.prepare(images)
-            return
-        if isinstance(x, (np.ndarray, Tensor)) and self._is_batch(x):
+            yield from self.preprocess.batches(x, batch_size)
+        elif isinstance(x, (np.ndarray, Tensor)) and self.preprocess.is_batch(x):
             for start in range(0, len(x), batch_size):
                 yield self.prepare(x[start : start + batch_size])
         else:
             yield from self.prepare(x).split(batch_size)
-
-    def _is_batch(self, x: np.ndarray | Tensor) -> bool:
-        grey = isinstance(x, np.ndarray) and self.channels == 1 and x.ndim == 3 and x.shape[-1] not in (1, 3, 4)
-        return x.ndim == 4 or grey or (self.channels is None and x.ndim > 1)
 
     # --- training ---------------------------------------------------------------------------------------------------
 
@@ -269,10 +274,7 @@ class Model:
             network.load_state_dict(state)
         except RuntimeError as error:
             raise ModelError(f"the weights in {path} do not fit the network: {str(error)[:200]}") from error
-        pre = Preprocess.from_dict(about["preprocess"])
-        model = Model(network, about["classes"], size=pre.size, channels=pre.channels, mean=pre.mean, std=pre.std,
-                      output=about["output"])
-        model.preprocess = pre
+        model = Model(network, about["classes"], output=about["output"], preprocess=_inputs(about["preprocess"]))
         model.sample_shape = tuple(about["check_shape"][1:])
         model.notes = dict(about.get("notes", {}))
         with torch.no_grad():
@@ -284,14 +286,24 @@ class Model:
         return model
 
     def __repr__(self) -> str:
+        if self.kind != "image":
+            return f"Model({type(self.network).__name__}, {len(self.classes)} classes, {self.kind})"
         size = "any size" if self.size is None else f"{self.size[0]}x{self.size[1]}"
         return f"Model({type(self.network).__name__}, {len(self.classes)} classes, {size}, {self.channels} channels)"
 
 
-def _channels(network: nn.Module) -> int | None:
-    for module in network.modules():
-        if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
-            return module.in_channels if isinstance(module, nn.Conv2d) else None
-        if isinstance(module, nn.Linear):
-            return None
-    return 3
+def _preprocess(network: nn.Module, size: Any, channels: int | None, mean: Any, std: Any) -> Inputs:
+    """What the network's first layer asks for where `channels` does not say it."""
+    first = next((m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)), None)
+    if channels is None and isinstance(first, nn.Conv1d | nn.Conv3d) and first.in_channels:
+        scale: dict[str, Any] = {name: tuple(np.ravel(v).astype(float)) for name, v in (("mean", mean), ("std", std)) if v is not None}
+        return Signals(first.in_channels, first.weight.ndim - 2, **scale)
+    if channels is None and first is not None:
+        channels = first.in_channels if isinstance(first, nn.Conv2d) else None
+    elif channels is None:
+        channels = 3
+    return preprocess_(size, channels, mean, std)
+
+
+def _inputs(d: dict[str, Any]) -> Inputs:
+    return Preprocess.from_dict(d) if "size" in d else signals_from_dict(d)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -28,6 +28,29 @@ class Preprocess:
     channels: int | None = 3
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+
+    sample_shape: ClassVar[None] = None
+    rate: ClassVar[None] = None
+
+    @property
+    def kind(self) -> str:
+        return "numbers" if self.channels is None else "image"
+
+    def is_batch(self, x: Any) -> bool:
+        """Whether an array or tensor is a batch, not a single input."""
+        grey = isinstance(x, np.ndarray) and self.channels == 1 and x.ndim == 3 and x.shape[-1] not in (1, 3, 4)
+        return x.ndim == 4 or grey or (self.channels is None and x.ndim > 1)
+
+    def batches(self, dataset: Any, batch_size: int) -> Iterator[Tensor]:
+        """The images of a Dataset, prepared, a bounded number decoded at a time."""
+        self.check_dataset(dataset)
+        return (self.prepare(images) for images, _ in dataset.batches(batch_size, self.size, self.channels))
+
+    def check_dataset(self, dataset: Any) -> None:
+        if self.channels is None:
+            raise InputError(f"this network takes arrays of numbers, not {dataset.noun} ({dataset.name})")
+        if dataset.kind in ("sound", "series"):
+            raise InputError(f"the model takes images, {dataset.name} holds {dataset.noun} ({dataset.kind})")
 
     def __post_init__(self) -> None:
         for name in ("mean", "std"):

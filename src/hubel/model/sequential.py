@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -13,6 +15,7 @@ from hubel.engine import evaluation
 from hubel.errors import InputError, ModelError
 from hubel.model.model import Model
 from hubel.model.preprocess import Preprocess, preprocess
+from hubel.model.signals import Signals
 from hubel.nets.layers import Layer
 
 
@@ -21,7 +24,7 @@ class Sequential(Model):
 
     Layers are those of `hubel.nets` (Dense, Conv2D, ...) or any `nn.Module`, lazy ones included. The input's shape is
     the first layer's `input_shape` (channels last), or that of the data given to `fit`: (d,) are arrays of numbers,
-    (H, W) grey and (H, W, C) colour images. A last activation 'softmax' or 'sigmoid' becomes the model's output, so that
+    (H, W) grey and (H, W, C) colour images; before 1-D layers (T, C) are series, before 3-D ones (D, H, W, C) volumes. A last activation 'softmax' or 'sigmoid' becomes the model's output, so that
     the network itself gives logits.
 
         model = Sequential()
@@ -57,16 +60,21 @@ class Sequential(Model):
 
     def _declare(self, shape: tuple[int, ...]) -> None:
         """Take the input's shape as users write it, channels last."""
-        first = next(iter(self.network.children()), None)
-        if len(shape) == 1 or (len(shape) == 2 and type(first).__name__ in ("Conv1D", "Conv1d")):
-            inner = shape if len(shape) == 1 else (shape[1], shape[0])
-            self.preprocess, self.sample_shape = Preprocess(None, None), tuple(inner)
-        elif len(shape) in (2, 3):
+        dims = _dimensions(self.network)
+        if dims in (1, 3) and len(shape) in (dims, dims + 1):
+            channels, *places = (shape[-1], *shape[:-1]) if len(shape) == dims + 1 else (1, *shape)
+            scale: dict[str, Any] = {name: tuple(np.ravel(v).astype(float)) for name, v in (("mean", self._mean), ("std", self._std))
+                     if v is not None}
+            self.preprocess, self.sample_shape = Signals(channels, dims, **scale), (channels, *places)
+        elif len(shape) == 1:
+            self.preprocess, self.sample_shape = Preprocess(None, None), tuple(shape)
+        elif dims in (None, 2) and len(shape) in (2, 3):
             channels = shape[2] if len(shape) == 3 else 1
             self.preprocess = preprocess(shape[:2], channels, self._mean, self._std)
             self.sample_shape = (channels, *shape[:2])
         else:
-            raise InputError(f"input_shape={shape} must be (d,), (H, W) or (H, W, C)")
+            wanted = {1: "(T,) or (T, C)", 3: "(D, H, W) or (D, H, W, C)"}.get(dims or 2, "(d,), (H, W) or (H, W, C)")
+            raise InputError(f"input_shape={shape} must be {wanted}")
 
     def build(self, input_shape: tuple[int, ...] | None = None) -> None:
         """Make the weights, for inputs of `input_shape` (channels last, without the batch) where no layer says it."""
@@ -113,7 +121,7 @@ class Sequential(Model):
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **options: Any) -> Any:
         if not self.built:
-            self.build(_shape_of(x))
+            self.build(_shape_of(x, _dimensions(self.network)))
         return super().fit(x, y, *args, **options)
 
     def forward(self, x: Any) -> Any:
@@ -133,10 +141,17 @@ class Sequential(Model):
         return super().summary(print_fn)
 
 
-def _shape_of(x: Any) -> tuple[int, ...] | None:
+def _shape_of(x: Any, dims: int | None) -> tuple[int, ...] | None:
+    """The shape of one of the inputs given to fit, channels last."""
     if hasattr(x, "size_hint"):
         return (*x.size_hint()[0], x.channels_hint())
     shape = tuple(getattr(x, "shape", ()))[1:]
-    if isinstance(x, torch.Tensor) and len(shape) == 3:
+    if isinstance(x, torch.Tensor) and len(shape) == (dims or 2) + 1:
         shape = (*shape[1:], shape[0])
     return shape or None
+
+
+def _dimensions(network: nn.Module) -> int | None:
+    """1, 2 or 3 by the name of the first layer that says it (Conv1D, MaxPool3d, LazyConv2d, ...); None if none does."""
+    found = (re.search(r"([123])[dD]$", type(module).__name__) for module in network.modules())
+    return next((int(match[1]) for match in found if match), None)
