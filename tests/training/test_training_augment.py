@@ -14,16 +14,21 @@ from hubel.training.augment import (
     Compose,
     Contrast,
     Crop,
+    CutMix,
     CutOut,
     Darken,
     Draws,
     Flip,
+    Gain,
     Lighten,
     Mixup,
+    Noise,
     Rotate,
     Shift,
     ShiftColours,
+    ShiftTime,
     Skew,
+    Speed,
     Zoom,
     check_meaning,
     default_augmentation,
@@ -41,7 +46,7 @@ def draws(index, epoch=1, x=X, y=Y):
 
 ALL = [Shift(3), Shift(3, "edge"), Shift(3, "zero"), Flip(), Flip(alternate=True), CutOut(5), Rotate(30), Skew(20),
        Zoom(0.7, 1.4), Crop(0.4), Darken(0.5), Lighten(0.5), Brightness(0.5), Contrast(0.5), ShiftColours(0.3),
-       Mixup(4, 0.5), *(default_augmentation(kind, 10) for kind in ("photo", "digit", "image"))]
+       Mixup(4, 0.5), CutMix(4), *(default_augmentation(kind, 10) for kind in ("photo", "digit", "image"))]
 
 
 @pytest.mark.parametrize("transform", ALL, ids=repr)
@@ -171,6 +176,66 @@ def test_mixup_is_the_formula():
         Compose(Mixup(4), Flip())
 
 
+def test_cutmix_swaps_one_rectangle_and_labels_by_its_area():
+    x, y = Compose(CutMix(4))(X, Y, draws(range(13)))
+    d = draws(range(13))
+    partners = np.floor(d.unit() * 13).astype(int)
+    assert x.dtype == torch.uint8
+    for i, partner in enumerate(partners):
+        inside = ((x[i] == X[partner]) & (X[i] != X[partner])).any(0)
+        assert (x[i] == torch.where(inside, X[partner], X[i])).all() or (x[i] == X[i]).all()
+        if inside.any():
+            rows, columns = inside.any(1).nonzero()[:, 0], inside.any(0).nonzero()[:, 0]
+            area = (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1) / 120
+            want = (1 - area) * torch.eye(4)[Y[i]] + area * torch.eye(4)[Y[partner]]
+            torch.testing.assert_close(y[i], want, rtol=0, atol=0.1)  # equal pixels at the rim may hide a row
+    torch.testing.assert_close(y.sum(1), torch.ones(13))
+    with pytest.raises(InputError, match="masks"):
+        Compose(CutMix(4))(X, Y, draws(range(13)), X)
+    with pytest.raises(InputError, match="alpha"):
+        CutMix(4, 0.0)
+
+
+SOUND = torch.from_numpy(np.random.default_rng(1).uniform(-0.5, 0.5, (9, 200)).astype(np.float32))
+
+
+@pytest.mark.parametrize("transform", [ShiftTime(0.2), Speed(1.3), Gain(6), Noise(0.5), default_augmentation("sound"),
+                                       default_augmentation("series")], ids=repr)
+@pytest.mark.parametrize("series", [False, True])
+def test_a_recording_turns_out_the_same_in_every_batch(transform, series):
+    x = SOUND.reshape(9, 2, 100) if series else SOUND
+    compose, labels = transform if isinstance(transform, Compose) else Compose(transform), torch.arange(9)
+    whole, _ = compose(x, labels, draws(range(9), x=x, y=labels))
+    parts = [compose(x[i], labels[i], draws(i, x=x, y=labels))[0] for i in ([0, 1, 2], [3], [4, 5, 6, 7, 8])]
+    torch.testing.assert_close(whole, torch.cat(parts), rtol=0, atol=1e-6)
+    assert whole.shape == x.shape and not torch.equal(whole, x) and whole.abs().max() <= (9 if series else 1)
+
+
+def test_time_speed_gain_and_noise_do_what_they_say():
+    shift = ShiftTime(0.2)
+    plan = shift.plan(draws(range(9)), (9, 200))
+    moved = shift.apply(SOUND, plan)
+    for row, got, by in zip(SOUND, moved, plan.tolist(), strict=True):
+        want = np.zeros(200, np.float32)
+        want[max(by, 0) : 200 + min(by, 0)] = row[max(-by, 0) : 200 - max(by, 0)]
+        np.testing.assert_array_equal(got, want)
+    assert plan.abs().max() <= 40 and plan.unique().numel() > 3
+    at = torch.arange(4001) / 8000 - 0.25
+    tone = (0.5 * torch.sin(2 * torch.pi * 100 * at))[None].repeat(3, 1)
+    fast = Speed(2.0).apply(tone, torch.tensor([1.0, 2.0, 0.5]))
+    torch.testing.assert_close(fast[0], tone[0])
+    torch.testing.assert_close(fast[2], 0.5 * torch.sin(2 * torch.pi * 50 * at), rtol=0, atol=1e-3)
+    torch.testing.assert_close(fast[1, 1100:2900], 0.5 * torch.sin(2 * torch.pi * 200 * at)[1100:2900], rtol=0, atol=2e-3)
+    assert not fast[1, :900].any() and not fast[1, -900:].any()
+    factors = (Gain(6)(SOUND * 0.1, draws(range(9))) / (SOUND * 0.1)).mean(1)
+    assert factors.min() >= 10 ** -0.3 - 1e-4 and factors.max() <= 10**0.3 + 1e-4 and factors.std() > 0.1
+    level = (Noise(0.5)(SOUND, draws(range(9))) - SOUND).square().mean(1).sqrt() / SOUND.square().mean(1).sqrt()
+    assert level.max() <= 0.6 and level.std() > 0.05
+    for transform, x, word in ((Flip(), SOUND, "images"), (ShiftTime(0.1), X, "recordings")):
+        with pytest.raises(InputError, match=word):
+            Compose(transform)(x, Y, draws(range(9)))
+
+
 def test_masks_go_along_and_keep_their_values():
     masks = torch.zeros(13, 1, 12, 10, dtype=torch.uint8)
     masks[:, :, 3:9, 3:7] = 7
@@ -195,8 +260,23 @@ def test_meaning_is_guarded():
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             check_meaning(default_augmentation(kind, 32), kind)
-    with pytest.raises(InputError, match="kind 'sound'"):
-        default_augmentation("sound", 28)
+    with pytest.raises(InputError, match="kind 'smell'"):
+        default_augmentation("smell", 28)
+
+
+def test_fit_warns_of_mirrored_digits_however_it_is_called():
+    from hubel import Model, data
+    from hubel.nets import build
+
+    few = data.load("digits").train.sample(20)
+    model = Model(build("small_resnet", 10, 1, seed=0, width=4, stages=1), few.classes, size=8, channels=1)
+    with pytest.warns(UserWarning, match="mirrored digit"):
+        model.fit(few, augment=Flip(), verbose=0)
+    with pytest.warns(UserWarning, match="mirrored digit"):
+        model.fit(few.arrays(), few.labels, augment=[Shift(1), Flip()], kind="digit", verbose=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(few, augment="digit", verbose=0)
 
 
 def test_show_makes_a_picture():

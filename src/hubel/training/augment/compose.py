@@ -4,39 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from scipy.special import betaincinv
 from torch import Tensor
 
 from hubel.errors import InputError
 from hubel.training.augment.colours import Brightness
+from hubel.training.augment.mixing import Mix
 from hubel.training.augment.moves import Flip, Shift
-from hubel.training.augment.transform import Transform, as_float, each
+from hubel.training.augment.sound import Equalise, Noise, ShiftTime, Speed
+from hubel.training.augment.transform import Transform, as_float
 from hubel.training.augment.warps import Crop, Joined, Rotate, Warp, Zoom
 from hubel.training.randomness import Draws
-
-
-@dataclass(frozen=True)
-class Mixup:
-    """Mixes each sample, and its label, with another one of the whole data set: l x + (1 - l) x', l from
-    Beta(alpha, alpha) (Zhang et al. 2018). Labels become distributions over `classes`. Stands last in a list; the
-    partner goes through the same list by its own numbers, so that results do not depend on the batch."""
-
-    classes: int
-    alpha: float = 0.2
-
-    def mix(self, x: Tensor, y: Tensor, other: Tensor, other_y: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-        mixed = as_float(x) * each(share, x) + as_float(other) * each(1 - share, x)
-        a, b = (t.float() if t.is_floating_point() else F.one_hot(t, self.classes).float() for t in (y, other_y))
-        return mixed, a * each(share, a) + b * each(1 - share, b)
-
-    def share(self, draws: Draws) -> Tensor:
-        return torch.from_numpy(betaincinv(self.alpha, self.alpha, draws.unit())).float()
 
 
 class Compose:
@@ -45,28 +25,33 @@ class Compose:
     x is uint8 or float 0..1, (N, C, H, W), and comes back as one of the two. `str()` tells what it does.
     """
 
-    def __init__(self, *transforms: Transform | Mixup) -> None:
-        if any(isinstance(t, Mixup) for t in transforms[:-1]):
-            raise InputError("Mixup must be the last of the transforms")
-        wrong = [t for t in transforms if not isinstance(t, Transform | Mixup)]
+    def __init__(self, *transforms: Transform | Mix) -> None:
+        first = next((t for t in transforms[:-1] if isinstance(t, Mix)), None)
+        if first is not None:
+            raise InputError(f"{type(first).__name__} must be the last of the transforms")
+        wrong = [t for t in transforms if not isinstance(t, Transform | Mix)]
         if wrong:
             raise InputError(f"{wrong[0]!r} is no transform: give objects such as Shift(2) or Flip()")
         self.transforms = transforms
         self._steps = _joined([t for t in transforms if isinstance(t, Transform)])
-        self._mixup = transforms[-1] if transforms and isinstance(transforms[-1], Mixup) else None
+        self._mix = transforms[-1] if transforms and isinstance(transforms[-1], Mix) else None
 
     def __call__(self, x: Tensor, y: Tensor, draws: Draws, masks: Tensor | None = None) -> Any:
-        if x.ndim != 4 and self._steps:
-            raise InputError(f"augmentation of images needs (N, C, H, W), these inputs are {tuple(x.shape)}")
+        wrong = next((t for t in self._steps if x.ndim not in t.ranks), None)
+        if wrong is not None:
+            wanted = "images (N, C, H, W)" if 4 in wrong.ranks else "recordings (N, T) or series (N, C, T)"
+            raise InputError(f"{wrong!r} is for {wanted}, these inputs are {tuple(x.shape)}")
         x, masks = self._transform(x, draws, masks)
-        if self._mixup is not None:
+        if self._mix is not None:
             if draws.fetch is None:
-                raise InputError("Mixup needs the whole data set: use it in fit, or give Draws a fetch")
+                raise InputError(f"{type(self._mix).__name__} needs the whole data set: use it in fit, or give Draws a fetch")
+            if masks is not None:
+                raise InputError(f"{type(self._mix).__name__} mixes labels of whole images: leave it out where there are masks")
             partners = np.floor(draws.unit() * draws.size).astype(np.int64)
-            share = self._mixup.share(draws)
+            plan = self._mix.plan(draws, tuple(x.shape))
             other, other_y = draws.fetch(partners)
             other, _ = self._transform(other, draws.of(partners), None)
-            x, y = self._mixup.mix(x, y, other, other_y, share)
+            x, y = self._mix.mix(x, y, other, other_y, plan)
         return (x, y) if masks is None else (x, y, masks)
 
     def _transform(self, x: Tensor, draws: Draws, masks: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -99,23 +84,24 @@ def get(augment: Any, size: tuple[int, int] | None = None) -> Callable[..., Any]
     if augment is None or isinstance(augment, Compose):
         return augment
     if isinstance(augment, str):
-        if size is None:
+        if size is None and augment not in ("sound", "series"):
             raise InputError(f"augment={augment!r} is for images (N, C, H, W): leave it out for other inputs")
-        return default_augmentation(augment, size)
-    if isinstance(augment, Transform | Mixup):
+        return default_augmentation(augment, size or 1)
+    if isinstance(augment, Transform | Mix):
         return Compose(augment)
     if isinstance(augment, Iterable):
         return Compose(*augment)
     if callable(augment):
         return lambda x, y, draws: (augment(x), y)
-    raise InputError(f"augment {augment!r}: give transforms, a kind ('digit', 'photo', 'image') or a function of a batch")
+    raise InputError(f"augment {augment!r}: give transforms, a kind ('digit', 'photo', 'image', 'sound', 'series') or a function of a batch")
 
 
-def default_augmentation(kind: str, size: int | tuple[int, int]) -> Compose:
+def default_augmentation(kind: str, size: int | tuple[int, int] = 1) -> Compose:
     """What helps images of this kind without changing what they show.
 
     'digit' (also letters): small shifts, turns and zooms, the edge repeated, never mirrored. 'image' (small pictures
-    of things, as CIFAR's): mirrored, shifted by an eighth. 'photo': mirrored, cropped, lighter or darker.
+    of things, as CIFAR's): mirrored, shifted by an eighth. 'photo': mirrored, cropped, lighter or darker. 'sound': moved in
+    time, played faster or slower, coloured, with some noise. 'series': moved in time. `size` in pixels is for images.
     """
     least = size if isinstance(size, int) else min(size)
     if kind == "digit":
@@ -124,7 +110,11 @@ def default_augmentation(kind: str, size: int | tuple[int, int]) -> Compose:
         return Compose(Flip(), Shift(max(1, least // 8), "reflect"))
     if kind == "photo":
         return Compose(Flip(), Crop(0.5), Brightness(0.2))
-    raise InputError(f"kind {kind!r}: give 'digit', 'photo' or 'image'")
+    if kind == "sound":
+        return Compose(Speed(1.25), ShiftTime(0.1), Equalise(6), Noise(0.1))
+    if kind == "series":
+        return Compose(ShiftTime(0.05))
+    raise InputError(f"kind {kind!r}: give 'digit', 'photo', 'image', 'sound' or 'series'")
 
 
 def check_meaning(augment: Any, kind: str | None) -> None:

@@ -20,6 +20,7 @@ class Transform:
 
     moves = False
     exact = False
+    ranks: tuple[int, ...] = (4,)  # of the batches it takes
 
     def plan(self, draws: Draws, shape: tuple[int, ...]) -> Any:
         """The random numbers of a batch of this shape."""
