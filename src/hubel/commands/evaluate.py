@@ -13,7 +13,7 @@ def evaluate(
     model: Annotated[str, typer.Option(help="A model file of Hubel's, or 'efficientnet_lite0'.")],
     seed: Annotated[int | None, typer.Option(help="The seed of the split into training and test images.",
                                              show_default="the one the model was trained with, else 0")] = None,
-    mistakes: Annotated[Path | None, typer.Option(help="Write the misclassified images to this folder, the surest "
+    mistakes: Annotated[Path | None, typer.Option(help="Write the misclassified to this folder, the surest "
                                                        "first.", file_okay=False)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -63,12 +63,12 @@ def _show(found: dict[str, Any]) -> None:
     low, high = found["interval"]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("class", overflow="fold")
-    for name in ("precision", "recall", "F1", "images"):
+    for name in ("precision", "recall", "F1", "number"):
         table.add_column(name, justify="right")
     for row in found["per_class"]:
         table.add_row(row["class"], f"{row['precision']:.1%}", f"{row['recall']:.1%}", f"{row['f1']:.1%}", f"{row['n']:,}")
     console = Console(highlight=False)
-    console.print(f"accuracy {found['accuracy']:.1%}: {found['correct']:,} of {found['n']:,} test images; 95% interval "
+    console.print(f"accuracy {found['accuracy']:.1%}: {found['correct']:,} of {found['n']:,} in the test set; 95% interval "
                   f"{low:.1%} to {high:.1%}", markup=False)
     console.print(table)
     for pair in found["confused"][:5]:
@@ -76,12 +76,21 @@ def _show(found: dict[str, Any]) -> None:
 
 
 def _write(folder: Path, subject: Any, wrong: list[dict[str, Any]]) -> None:
-    """PNGs named by rank, truth and answer."""
+    """Files named by rank, truth and answer: PNGs, WAVs, or CSV tables of series."""
     import re
 
+    import numpy as np
     from PIL import Image
+
+    from hubel.data import write_sound
 
     folder.mkdir(parents=True, exist_ok=True)
     for rank, m in enumerate(wrong, 1):
-        name = re.sub(r"[^\w.-]+", "-", f"{rank:04}-{m['true']}-taken-for-{m['predicted']}")
-        Image.fromarray(subject.test[m["index"]][0].squeeze()).save(folder / f"{name}.png")
+        path = folder / re.sub(r"[^\w.-]+", "-", f"{rank:04}-{m['true']}-taken-for-{m['predicted']}")
+        item = subject.test[m["index"]][0]
+        if subject.test.kind == "sound":
+            write_sound(f"{path}.wav", item, subject.test.rate)
+        elif subject.test.kind == "series":
+            np.savetxt(f"{path}.csv", item, delimiter=",")
+        else:
+            Image.fromarray(item.squeeze()).save(f"{path}.png")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,7 +28,8 @@ def info(
     notes = getattr(opened, "notes", {})
     if json:
         print(json_.dumps({"model": model, "hash": opened.hash, "network": type(opened.network).__name__,
-                           "classes": list(opened.classes), "size": opened.size, "channels": opened.channels,
+                           "classes": list(opened.classes), "size": opened.size, "channels": opened.channels, "kind": opened.kind,
+                           "preprocess": opened.preprocess.to_dict(),
                            "output": opened.output, "parameters": summary.parameters,
                            "multiply_adds": summary.multiply_adds, "notes": notes,
                            "layers": summary.to_dict()["rows"]}, ensure_ascii=False, indent=1))
@@ -37,7 +38,14 @@ def info(
     size = "any size" if opened.size is None else f"{opened.size[0]} x {opened.size[1]} pixels"
     colour = {1: "grey", 3: "colour", None: "numbers, no images"}.get(opened.channels, f"{opened.channels} channels")
     print(f"{model} · {type(opened.network).__name__} · {opened.hash}")
-    print(f"input    {size}, {colour}")
+    pre: Any = opened.preprocess
+    if opened.kind == "sound":
+        print(f"input    sound, {pre.length:,} samples at {pre.rate:,} a second ({pre.length / pre.rate:.2g} s), "
+              + (f"as a log-mel spectrogram of {pre.bands} bands" if pre.bands else "the waveform"))
+    elif opened.kind in ("series", "volume"):
+        print(f"input    {opened.kind}, {pre.signals} signals")
+    else:
+        print(f"input    {size}, {colour}")
     print(f"classes  {len(opened.classes)}: {names}")
     for name, value in notes.items():
         print(f"{name:<8} {value if isinstance(value, str) else json_.dumps(value, ensure_ascii=False)}")

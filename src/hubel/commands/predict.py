@@ -1,4 +1,4 @@
-"""Say what is in images: the most likely classes of each file."""
+"""Say what is in images or recordings: the most likely classes of each file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import typer
 
 
 def predict(
-    files: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    files: Annotated[list[Path], typer.Argument(help="Image files (sound files, for a model of sound), or folders of them.")],
     model: Annotated[str, typer.Option(help="A model file of Hubel's, or 'efficientnet_lite0' (ImageNet's 1,000 "
                                             "classes).")],
     top: Annotated[int, typer.Option(help="How many classes to name.", min=1)] = 3,
     json: Annotated[bool, typer.Option("--json", help="Print JSON: a list with one object per file.")] = False,
 ) -> int:
-    """Say what is in images: the most likely classes of each file.
+    """Say what is in images or recordings: the most likely classes of each file.
 
     A file that cannot be read is named on stderr, the others are answered, and the exit code is 2.
 
@@ -32,7 +32,7 @@ def predict(
     from hubel.study.opening import open_model
 
     opened = open_model(model)
-    found = list(answers(opened, list(_expand(files)), top))
+    found = list(answers(opened, list(_expand(files, opened.kind)), top))
     bad = [row for row in found if "error" in row]
     if json:
         print(json_.dumps(found, ensure_ascii=False, indent=1))
@@ -45,7 +45,6 @@ def predict(
 
 def answers(model: Any, paths: list[Path], top: int) -> Iterator[dict[str, Any]]:
     """For each file {"file", "class", "probability", "top": [{"class", "probability"}]} or {"file", "error"}, in order."""
-    from hubel.data import read_image
     from hubel.errors import DataError
 
     for start in range(0, len(paths), 64):
@@ -53,11 +52,11 @@ def answers(model: Any, paths: list[Path], top: int) -> Iterator[dict[str, Any]]
         rows: list[dict[str, Any]] = []
         for path in paths[start : start + 64]:
             try:
-                images.append(model.prepare(read_image(path, channels=model.channels)))
+                images.append(model.prepare(_read(model, path)))
                 rows.append({"file": str(path)})
             except DataError as error:
                 rows.append({"file": str(path), "error": str(error)})
-        results = iter([model.predict(image)[0] for image in images] if model.size is None else
+        results = iter([model.predict(image)[0] for image in images] if model.kind == "image" and model.size is None else
                        model.predict([image[0] for image in images]) if images else [])
         for row in rows:
             if "error" not in row:
@@ -68,17 +67,29 @@ def answers(model: Any, paths: list[Path], top: int) -> Iterator[dict[str, Any]]
             yield row
 
 
-def _expand(files: list[Path]) -> Iterator[Path]:
-    from hubel.data.decode import EXTENSIONS
-    from hubel.errors import DataError
+def _read(model: Any, path: Path) -> Any:
+    """A file as the model takes it."""
+    from hubel.data import read_image, read_sound
 
+    return read_sound(path, model.preprocess.rate)[0] if model.kind == "sound" else read_image(path, channels=model.channels)
+
+
+def _expand(files: list[Path], kind: str) -> Iterator[Path]:
+    from hubel.data.decode import is_image_name
+    from hubel.data.sound import is_sound_name
+    from hubel.errors import DataError, ModelError
+
+    if kind not in ("image", "sound"):
+        raise ModelError(f"the model takes {kind}, no files: use Model.predict, or hubel evaluate on an .npz file")
+    wanted, what = {"image": (is_image_name, "images: give a folder with JPEG, PNG, WebP, BMP or TIFF files"),
+                    "sound": (is_sound_name, "sound: give a folder with WAV, FLAC, OGG or MP3 files")}[kind]
     for path in files:
         if not path.is_dir():
             yield path
             continue
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+        inside = sorted(p for p in path.rglob("*") if wanted(p) and p.is_file())
         if not inside:
-            raise DataError(f"{path} holds no images: give a folder with JPEG, PNG, WebP, BMP or TIFF files")
+            raise DataError(f"{path} holds no {what}")
         yield from inside
 
 
