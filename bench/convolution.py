@@ -25,7 +25,7 @@ from hubel import kernels
 from hubel.convolve import correlate
 
 Calls = dict[str, Callable[[], Any]]
-REPEATS = 15
+REPEATS = 9
 rng = np.random.default_rng(0)
 
 
@@ -266,7 +266,7 @@ PARTS: dict[str, tuple[str, Callable[[], list[list[Any]]]]] = {
 def table(part: str) -> str:
     """Run one part and return its markdown."""
     return markdown(["case", "Hubel, ms", "fastest peer", "its ms", "times as fast", "target"], PARTS[part][1](),
-                    "Median of 15 alternating runs; answers compared.")
+                    f"Median of {REPEATS} alternating runs; answers compared.")
 
 
 def main(parts: list[str]) -> None:

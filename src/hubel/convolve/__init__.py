@@ -3,7 +3,7 @@
     u_i = sum_j x_(i+j-1) w_j        (one dimension; likewise in two and three)
 
 The definition is the networks' convolution: no flip. `convolve` is the flipped one of signal processing.
-Depends on NumPy, SciPy (FFT lengths), torch and OpenCV, and on `hubel.errors`.
+Depends on NumPy, torch, OpenCV (where nothing is compiled: see native/README.md), and on `hubel.errors`.
 """
 
 from hubel.convolve._borders import BORDERS, border

@@ -16,6 +16,7 @@
 #define MASK int32_t
 #define SUFFIX LATER(_f, NAME)
 #include "direct.h"
+#include "fft.h"
 #include "fourier.h"
 #undef T
 #undef N
@@ -27,6 +28,7 @@
 #define MASK int64_t
 #define SUFFIX LATER(_d, NAME)
 #include "direct.h"
+#include "fft.h"
 #include "fourier.h"
 #undef T
 #undef N

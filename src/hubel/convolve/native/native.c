@@ -1,5 +1,5 @@
-/* Compiled cross-correlation: the definition and 1-D passes (direct.h), long kernels by FFT (fourier.h), on threads of its own
- * (pool.h), in float and double, for the best vector instructions that the processor at hand has. Needs GCC or Clang and
+/* Compiled cross-correlation: the definition and 1-D passes (direct.h), long kernels by FFT (fft.h, fourier.h), on threads
+ * of its own (pool.h), in float and double, for the best vectors that the processor at hand has. Needs GCC or Clang and
  * POSIX threads; knows nothing of Python: _native.py calls it through ctypes, which releases the interpreter's lock. */
 #include <math.h>
 #include <string.h>
