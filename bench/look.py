@@ -1,7 +1,7 @@
-"""Looking inside EfficientNet-Lite0: against inference alone, the grad-cam package and lucent.
+"""Looking inside EfficientNet-Lite0: against inference alone, the grad-cam package and a loop in the manner of lucent.
 
-`HUBEL_DATA=... python bench/look.py [topk] [gradcam] [synthesis]`, in an environment with grad-cam and torch-lucent. Data:
-Caltech 101. Everybody computes with the same network on the same photos, in turns in one process.
+`HUBEL_DATA=... python bench/look.py [topk] [gradcam] [synthesis]`, in an environment with grad-cam. Data: Caltech
+101. Everybody computes with the same network on the same photos, in turns in one process.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
+from _lucid import transforms, visualise
 from _table import alternate, append_results, markdown, median
 from hubel import data, look
 from hubel.look.ascent import at_place
 from hubel.look.canvasses import generator
+from hubel.look.draw import as_tile, mosaic
 from hubel.look.exciting import default_layers
 from hubel.look.quick import quick
 from hubel.look.stream import batches
@@ -61,32 +64,29 @@ def photos(count: int) -> np.ndarray:
     return source.train.sample(count).arrays(224, 3)
 
 
-def topk(repeats: int = 3) -> None:
+def topk(repeats: int = 2) -> None:
     """Top-9 of every unit of every layer against inference alone, on the same fast copy and the same batches."""
     x = photos(1024)
     listed = look.layers(MODEL)
     names = default_layers(listed)
     copy = quick(MODEL, ["classifier"], MODEL.prepare(x[:4]))
+    used = []
 
     def inference():
         with torch.no_grad():
             for part, _ in batches(MODEL, x):
                 copy.network(copy.inputs(part))
 
-    blocks = [f"blocks.{i}" for i in range(16)]
-    times = alternate({"inference": inference, "blocks": lambda: look.top_inputs(MODEL, x, blocks),
-                       "all": lambda: look.top_inputs(MODEL, x)}, repeats)
-    best = median(times)
+    best = median(alternate({"inference": inference, "all": lambda: used.append(look.top_inputs(MODEL, x)[1])}, repeats))
     units = sum(listed[n].channels for n in names)
-    rows = [["inference alone", best["inference"], len(x) / best["inference"], 1.0],
-            ["top-9, 16 blocks", best["blocks"], len(x) / best["blocks"], best["blocks"] / best["inference"]],
-            [f"top-9, {units:,} units of {len(names)} layers", best["all"], len(x) / best["all"],
+    rows = [[f"inference alone ({copy.precision})", best["inference"], len(x) / best["inference"], 1.0],
+            [f"top-9, {units:,} units of {len(names)} layers ({used[-1]})", best["all"], len(x) / best["all"],
              best["all"] / best["inference"]]]
     append_results("Top-9 inputs of every unit", markdown(
-        ["what", "seconds", "images/s", "ratio"], rows, f"EfficientNet-Lite0, {len(x)} photos, 224 px, {copy.precision}."))
+        ["what", "seconds", "images/s", "ratio"], rows, f"EfficientNet-Lite0, {len(x)} photos, 224 px, arrays in memory."))
 
 
-def gradcam(repeats: int = 3) -> None:
+def gradcam(repeats: int = 1) -> None:
     stub_missing()
     from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
@@ -112,27 +112,21 @@ def gradcam(repeats: int = 3) -> None:
         f"Maps: correlation {np.mean(alike):.4f} in the mean, {min(alike):.4f} at least (ours at 7 x 7, enlarged)."))
 
 
-def synthesis(layer: str = "blocks.8", units: tuple[int, ...] = (11, 40)) -> None:
-    """Channels of a middle layer, mean of the map: lucent's own loop, 512 steps, one unit at a time, against ours."""
-    stub_missing()
-    from lucent.optvis import objectives, param, render, transform
+def synthesis(layer: str = "blocks.8", units: tuple[int, ...] = (22, 89), count: int = 16) -> None:
+    """Channels of a middle layer, mean of the map: 512 steps of the loop, one unit at a time, against ours, many at once.
 
+    Both pictures are judged by the network in float32 under draws of transforms that neither has seen: ours, and the loop's.
+    """
     network = Pixels().eval()
-    many = [*units, *(u for u in range(80) if u not in units)][:16]
-    look.synthesise(MODEL, layer=layer, units=many[:2], steps=4)  # not counted: the fast copy is made
+    module = network.network.get_submodule(layer)
+    many = [*units, *(u for u in range(80) if u not in units)][:count]
+    look.synthesise(MODEL, layer=layer, units=many[:2], steps=2)  # not counted: the engine's choice is made once a machine
     start = time.perf_counter()
     mine = look.synthesise(MODEL, layer=layer, units=many, place="everywhere")
     ours = (time.perf_counter() - start) / len(many)
-    name = "network_" + layer.replace(".", "_")
-    start, pictures = time.perf_counter(), []
-    for unit in units:
-        out = render.render_vis(network, objectives.channel(name, unit), lambda: param.image(224), show_image=False,
-                                progress=False, preprocess=False)
-        pictures.append(torch.from_numpy(out[0]).permute(0, 3, 1, 2).float())
+    start = time.perf_counter()
+    pictures = torch.cat([visualise(network, module, unit) for unit in units])
     theirs = (time.perf_counter() - start) / len(units)
-    lucent = torch.cat(pictures)
-    their_transforms = transform.compose([*transform.standard_transforms,
-                                          torch.nn.Upsample(size=(224, 224), mode="bilinear", align_corners=True)])
     which = torch.tensor(units)
 
     def reached(images, change):
@@ -144,14 +138,19 @@ def synthesis(layer: str = "blocks.8", units: tuple[int, ...] = (11, 40)) -> Non
         return torch.stack(values).mean(0).tolist()
 
     how, rows = mine.recipe, []
-    for label, images, seconds in (("lucent", lucent, theirs), ("hubel", mine.images[: len(units)], ours)):
+    for label, images, seconds in (("the loop, 512 steps", pictures, theirs),
+                                   (f"hubel, {how.steps} steps", mine.images[: len(units)], ours)):
         draws = Draws([generator((u, 99), 5) for u in units])
         ours_ = reached(images, lambda x: wobble(x, draws.next(), how.shift * 224, how.turn, how.scale))  # noqa: B023
         rows.append([label, seconds, 60 / seconds, theirs / seconds, " ".join(f"{v:.1f}" for v in ours_),
-                     " ".join(f"{v:.1f}" for v in reached(images, their_transforms))])
+                     " ".join(f"{v:.1f}" for v in reached(images, transforms))])
     append_results("Synthesised inputs", markdown(
-        ["library", "seconds a unit", "units a minute", "times faster", "activation, our transforms", "lucent's transforms"],
-        rows, f"EfficientNet-Lite0, mean of channels {units} of {layer}, 224 px; held-out draws, float32, no seed shared."))
+        ["what", "seconds a unit", "units a minute", "times faster", "activation, our transforms", "the loop's transforms"],
+        rows, f"EfficientNet-Lite0, mean of channels {units} of {layer}, 224 px ({mine.precision}); the loop is bench/_lucid.py."))
+    if "HUBEL_PICTURES" in os.environ:
+        for name, images in (("loop", pictures), ("hubel", mine.images)):
+            tiles = mosaic([as_tile(i) for i in images], 4, 224)
+            Image.fromarray((tiles * 255).round().astype(np.uint8)).save(Path(os.environ["HUBEL_PICTURES"]) / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -124,13 +124,3 @@ def test_curves_draw_themselves(small):
     p = small.probabilities(small.forward(x)).detach().amax(1).mean()
     assert float(curves.deletion[0]) == pytest.approx(float(p), abs=0.01)
     assert float(curves.insertion[-1]) == pytest.approx(float(p), abs=0.01)
-
-
-def test_against_captum():
-    attr = pytest.importorskip("captum.attr")
-    model, x = linear(), torch.rand(2, 3, 8, 6)
-    found = attr.Occlusion(model.forward).attribute(x, (3, 2, 2), (3, 2, 2), baselines=0.25, target=1)
-    mine = look.occlusion(model, x, 1, window=2, stride=2, fill=0.25, precision="fp32")
-    torch.testing.assert_close(found[:, :1], mine.maps, rtol=1e-3, atol=1e-3)
-    found = attr.IntegratedGradients(model.forward).attribute(x, torch.zeros_like(x), target=2)
-    torch.testing.assert_close(found.float(), look.integrated_gradients(model, x, 2).maps, rtol=1e-3, atol=1e-3)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -36,7 +39,7 @@ def test_depth_measures_accuracies_and_preferences(model, digits):
     assert found.plot() and len(json.dumps(found.to_dict())) > 50
     unit = torch.relu(nn.functional.conv2d(model.normalise(torch.from_numpy(digits.arrays(8, 1)).permute(0, 3, 1, 2) / 255),
                                            model.network[0].weight, model.network[0].bias, padding=1)).mean((2, 3))[:, 0]
-    means = [float(unit[torch.from_numpy(digits.labels == k)].mean()) for k in range(10)]
+    means = [float(unit[torch.from_numpy(digits.labels == k)].mean().detach()) for k in range(10)]
     best = int(np.argmax(means))
     assert found.preferred[0][0] == best
     mask = torch.from_numpy(digits.labels == best)
@@ -45,15 +48,55 @@ def test_depth_measures_accuracies_and_preferences(model, digits):
 
 
 def test_separating_units_by_brute_force(model, digits):
-    units, areas = look.separating(model, digits, 3, 8, "3")
+    found = look.separating(model, digits, 3, "8", "3")
+    units, areas = found.units, found.areas
     x = model.prepare(digits.arrays(8, 1))
     f = look.activations(model.network, model.normalise(x), ["3"])["3"].mean((2, 3))
     a, b = f[torch.from_numpy(digits.labels == 3)][:, units[0]], f[torch.from_numpy(digits.labels == 8)][:, units[0]]
     wins = (a[:, None] > b).double() + 0.5 * (a[:, None] == b).double()
     assert areas[0] == pytest.approx(float(wins.mean()), abs=0.02)
     assert (np.diff(np.abs(areas - 0.5)) <= 1e-9).all() and len(units) == 16
+    assert found.values_a[0] == pytest.approx(a.numpy(), abs=0.02) and found.values_b[0] == pytest.approx(b.numpy(), abs=0.02)
+    assert (found.a, found.b) == ("3", "8") and found.plot() and json.dumps(found.to_dict())
     with pytest.raises(DataError, match="no image of class 11"):
         look.separating(model, digits, 3, 11)
+    with pytest.raises(InputError, match="no class 'eight': did you mean"):
+        look.separating(model, digits, 3, "eight")
+
+
+KILLED = """
+import importlib, os, signal, sys, torch
+from torch import nn
+from hubel import look
+exciting = importlib.import_module("hubel.look.exciting")  # the module, not the function of its name
+from hubel.model import Model
+torch.manual_seed(0)
+network = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(8, 16, 3, 2), nn.ReLU(), nn.Flatten(),
+                        nn.Linear(144, 10))
+model = Model(network.eval(), [str(i) for i in range(10)], size=8, channels=1, mean=0.3, std=0.4)
+x = torch.rand(150, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+exciting.KEEP_SECONDS = 0
+if sys.argv[2] == "kill":
+    update, count = exciting.TopK.update, [0]
+    def update_and_die(self, *args):
+        update(self, *args)
+        count[0] += 1
+        if count[0] == 13:  # in the middle of a batch: one layer is ahead of the other
+            os.kill(os.getpid(), signal.SIGKILL)
+    exciting.TopK.update = update_and_die
+tops, _ = look.top_inputs(model, x, ["1", "5"], k=3, batch_size=16, resume=sys.argv[1])
+print({name: (top.seen, top.inputs.tolist(), top.values.tolist()) for name, top in tops.items()})
+"""
+
+
+def test_a_killed_pass_is_taken_up_again(tmp_path):
+    def run(file, how):
+        return subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / file), how], capture_output=True, text=True)
+
+    assert run("a", "kill").returncode == -signal.SIGKILL
+    resumed, whole = run("a", "go on"), run("b", "go on")
+    assert resumed.returncode == whole.returncode == 0, resumed.stderr + whole.stderr
+    assert resumed.stdout == whole.stdout and "150" in whole.stdout
 
 
 def test_an_interrupted_pass_is_taken_up_again(model, digits, tmp_path):

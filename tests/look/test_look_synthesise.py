@@ -94,7 +94,7 @@ def test_fourier_canvas_begins_at_the_mean_colour_with_decorrelated_noise():
     images = Fourier([(k, 0) for k in range(4)], (32, 24), colours, power=1.0).images()
     torch.testing.assert_close(images.mean((0, 2, 3)), colours.mean, rtol=0, atol=0.01)
     covariance = torch.diag(torch.tensor([1, 0.25, 0.04]) / 12)
-    torch.testing.assert_close(colours.root @ colours.root, covariance, rtol=0.2, atol=2e-3)
+    torch.testing.assert_close(colours.root @ colours.root.T, covariance, rtol=0.2, atol=2e-3)
 
 
 def test_wobble_shifts_turns_and_resizes():

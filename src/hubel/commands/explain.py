@@ -33,6 +33,7 @@ def explain(
     - hubel explain flowers.hubel rose.png --class tulip --method occlusion --check
     """
     import json as json_
+    import shlex
 
     from hubel import look as see
     from hubel.data import read_image
@@ -59,8 +60,9 @@ def explain(
         if check:
             results[f"{name}-curves"] = see.insertion_deletion(opened, results[name])
             notes[f"{name}: alike with shuffled weights (0 is right, 1 is wrong)"] = see.randomisation(opened, ask, pixels)
-    files = " ".join(map(str, image))
-    facts = write_page(out, f"Why {model} answers so", results, None, f"hubel explain {model} {files}", notes)
+    again = shlex.join(["hubel", "explain", model, *map(str, image), *(w for m in method or () for w in ("--method", m)),
+                        *([] if label is None else ["--class", label]), *(["--check"] if check else [])])
+    facts = write_page(out, f"Why {model} answers so", results, None, again, notes)
     first = next(iter(results.values()))
     if json:
         print(json_.dumps(facts, ensure_ascii=False, indent=1))

@@ -25,7 +25,9 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 
 @dataclass(frozen=True)
 class Colours:
-    """What the pixels of the training images look like: mean (C,), square root of their covariance (C, C), both in 0..1."""
+    """What the pixels of the training images look like: mean (C,) and a square root R of their covariance (C, C), R R^T,
+    both in 0..1. R's columns are the principal colours: with others Adam, which gives every parameter a step of the same size,
+    would let the brightness drown the colours."""
 
     mean: Tensor
     root: Tensor
@@ -50,7 +52,7 @@ class Colours:
 
 def _root(covariance: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(covariance)
-    return ((vectors * values.clamp_min(1e-9).sqrt()) @ vectors.T).float()
+    return (vectors * values.clamp_min(1e-9).sqrt()).float()
 
 
 Key = tuple[int, int]  # what a picture starts from: its unit and a seed

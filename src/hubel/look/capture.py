@@ -29,15 +29,17 @@ class Taps:
         output; 'cut' makes it a leaf that requires a gradient, and cuts the graph below it (cheaper: nothing in front
         of the layer is differentiated); a callable `keep(name, activation)` is handed the raw tensor at once, must
         not hold on to it, and nothing is copied.
+    before : read what the layers are given instead of what they give.
 
     Raises InputError for a name the network does not have, ModelError for a layer that did not run, runs more often
     than its address says, or does not return one tensor. Modes, hooks and requires_grad are afterwards as before.
     """
 
-    def __init__(self, network: nn.Module, names: Iterable[str], keep: str | Consumer = "copy") -> None:
+    def __init__(self, network: nn.Module, names: Iterable[str], keep: str | Consumer = "copy", before: bool = False
+                 ) -> None:
         if isinstance(keep, str) and keep not in ("copy", "graph", "cut"):
             raise InputError(f"keep={keep!r}: 'copy', 'graph', 'cut' or a function")
-        self.network, self.names, self.keep = network, list(dict.fromkeys(names)), keep
+        self.network, self.names, self.keep, self.before = network, list(dict.fromkeys(names)), keep, before
         self.wanted: dict[nn.Module, dict[int | None, str]] = {}
         for name in self.names:
             dotted, call = split(name)
@@ -51,7 +53,8 @@ class Taps:
 
     def __enter__(self) -> Taps:
         self._mode.__enter__()
-        self._hooks = [module.register_forward_hook(self._hook) for module in self.wanted]
+        self._hooks = [m.register_forward_pre_hook(self._pre_hook) if self.before else m.register_forward_hook(self._hook)
+                       for m in self.wanted]
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -82,6 +85,10 @@ class Taps:
                 if call is not None and call >= count:
                     raise ModelError(f"layer {name!r}: it runs {count} times only, #0 to #{count - 1}")
         return output
+
+    def _pre_hook(self, module: nn.Module, inputs: Any) -> Any:
+        replaced = self._hook(module, None, inputs[0] if len(inputs) == 1 else inputs)
+        return None if replaced is None else (replaced,)
 
     def _hook(self, module: nn.Module, _inputs: Any, output: Any) -> Any:
         call = self.calls.get(module, 0)

@@ -137,25 +137,3 @@ def _preferences(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, 
     others = ((means * number).sum(0) - top * number[best, 0]) / (number.sum() - number[best, 0])
     deviation = features.std(0)
     return present[best], np.where(deviation > 1e-9, (top - others) / deviation.clip(1e-9), 0.0)
-
-
-def separating(model: Any, data: Any, a: int, b: int, layer: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Return (units, areas): the units of `layer` that tell class a from class b of the Dataset best, best first.
-
-    areas (units,) are areas under the ROC curve in 0..1 of the unit's mean activation: 1 is always larger for a, 0 for b.
-    """
-    from scipy.stats import rankdata
-
-    labels = np.asarray(data.labels)
-    for k in (a, b):
-        if not (labels == k).any():
-            raise DataError(f"there is no image of class {k}: the data have {np.unique(labels)[:10].tolist()}")
-    listed = layers(model, at(model, data, [0]))
-    name = listed.last_map().name if layer is None else listed[layer].name
-    chosen = data.subset(np.flatnonzero((labels == a) | (labels == b)))
-    features, is_a = pooled(model, chosen, [name])[name], np.asarray(chosen.labels) == a
-    ranks = rankdata(features, axis=0)
-    n, m = int(is_a.sum()), int((~is_a).sum())
-    areas = (ranks[is_a].sum(0) - n * (n + 1) / 2) / (n * m)
-    order = np.argsort(-np.abs(areas - 0.5), kind="stable")
-    return order, areas[order]

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+KEEP_SECONDS = 30.0  # a pass that can be resumed is written down so often
+
+
 @dataclass(frozen=True)
 class ExcitingInputs(Shown):
     """For each unit its k most exciting inputs, best first.
@@ -119,7 +122,7 @@ def top_inputs(model: Any, data: Any, names: Sequence[str] | None = None, k: int
                 places, between = torch.from_numpy(np.asarray(numbers)), False
                 taps.run(copy.inputs(x))
                 done, between = int(numbers[-1]) + 1, True
-                if resume is not None and time.monotonic() - written > 30:
+                if resume is not None and time.monotonic() - written > KEEP_SECONDS:
                     save(Path(resume), tops, about, done)
                     written, between = time.monotonic(), True
     finally:

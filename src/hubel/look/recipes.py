@@ -29,7 +29,7 @@ class Recipe:
     canvas: str = "fourier"
     power: float = 1.25
     objective: str = "logit"
-    steps: int = 192
+    steps: int = 128
     rate: float = 0.08
     shift: float = 0.08
     turn: float = 10.0

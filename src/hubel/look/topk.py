@@ -36,18 +36,16 @@ class TopK:
         units = enters.any(0).nonzero()[:, 0]
         if not len(units):
             return
-        rows, columns = enters.nonzero(as_tuple=True)
-        places = torch.zeros_like(peaks, dtype=torch.int64)
-        if activation.ndim == 4:
-            places[rows, columns] = _argmax(activation, rows, columns)
         values = torch.cat([self.values[units], peaks.T[units]], 1)
-        which = torch.cat([self.inputs[units], inputs.expand(len(units), -1)], 1)
-        where = torch.cat([self.places[units], places.T[units]], 1)
         values, order = values.sort(dim=1, descending=True, stable=True)
-        order = order[:, : self.k]
-        self.values[units] = values[:, : self.k]
-        self.inputs[units] = which.gather(1, order)
-        self.places[units] = where.gather(1, order)
+        values, order = values[:, : self.k], order[:, : self.k]
+        new = order >= self.k
+        which, row = new.nonzero(as_tuple=True)[0], order[new] - self.k
+        images = torch.cat([self.inputs[units], inputs.expand(len(units), -1)], 1).gather(1, order)
+        where = self.places[units].gather(1, order.clamp_max(self.k - 1))
+        # finding the place is dear: only where the value stays
+        where[new] = _argmax(activation, row, units[which]) if activation.ndim == 4 else 0
+        self.values[units], self.inputs[units], self.places[units] = values, images, where
 
     def selectivity(self) -> Tensor:
         """(units,) how far the k best stand above the mean of all inputs, in standard deviations; 0 for dead units."""
