@@ -121,7 +121,8 @@ def main() -> None:
                      rows, f"{note}, one run after the other. Reading files, imports and evaluation are not timed; "
                      "compilation and the choice of precision are.")
     print(table)
-    append_results(f"MNIST: recipe {arguments.recipe}", table)
+    seeds = f"seeds {min(arguments.seeds)} to {max(arguments.seeds)}"
+    append_results(f"MNIST: recipe {arguments.recipe}, {seeds}", table)
 
 
 if __name__ == "__main__":

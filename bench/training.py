@@ -213,19 +213,21 @@ def cifar_steps(repeats: int = 3) -> None:
         f"Median of {repeats} alternating runs of a few steps, data loading and augmentation included.")
 
 
-def cifar_run(images: int | None, epochs: int | None, seeds: list[int]) -> None:
+def cifar_run(images: int | None, epochs: int | None, seeds: list[int], checkpoint: str | None) -> None:
+    """With a checkpoint (one seed), a run that was stopped goes on where it was; only the time it ran counts."""
     x, y, xt, yt = cifar()
     x, y = x[:images], y[:images]
     rows = []
     for seed in seeds:
-        began = time.perf_counter()
         options: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
-        network, history = cifar94.train(x, y, seed=seed, verbose=2, **options)
-        seconds = time.perf_counter() - began
+        network, history = cifar94.train(x, y, seed=seed, verbose=2, checkpoint=checkpoint, checkpoint_seconds=10.0, **options)
+        if history.interrupted:
+            raise SystemExit("stopped: the same command goes on")
+        seconds = history.seconds[-1]
         plain, averaged = accuracies(network, xt, yt)
         rows.append([len(x), len(history.epoch), seed, f"{seconds:.0f} s", f"{plain:.2%}", f"{averaged:.2%}"])
         print(rows[-1], flush=True)
-    publish("CIFAR-10: recipe cifar94", ["images", "epochs", "seed", "seconds to train", "accuracy",
+    publish(f"CIFAR-10: recipe cifar94, {epochs or cifar94.EPOCHS} epochs", ["images", "epochs", "seed", "seconds to train", "accuracy",
                                          "with test-time augmentation"], rows,
             f"{len(xt):,} images held out.")
 
@@ -286,11 +288,12 @@ if __name__ == "__main__":
     parser.add_argument("--images", type=int, default=None)
     parser.add_argument("--epochs", type=int, default=None)
     parser.add_argument("--recipe", default="cifar94", choices=recipes.names(), help="for the ablation")
+    parser.add_argument("--checkpoint", default=None, help="for cifar-run: its state, to go on from")
     parser.add_argument("--only", nargs="+", default=None, help="tricks to leave out, for the ablation")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     arguments = parser.parse_args()
     if arguments.part == "cifar-run":
-        cifar_run(arguments.images, arguments.epochs, arguments.seeds)
+        cifar_run(arguments.images, arguments.epochs, arguments.seeds, arguments.checkpoint)
     elif arguments.part == "ablation":
         ablation(arguments.recipe, arguments.images, arguments.epochs, arguments.seeds, arguments.only)
     else:

@@ -122,11 +122,16 @@ def _step(network: nn.Module, x: Tensor, y: Tensor, context: Any) -> None:
 
 def _profiled(network: nn.Module, x: Tensor, y: Tensor, context: Any) -> dict[str, float]:
     optimizer = torch.optim.SGD(network.parameters(), 1e-6, momentum=0.9, fused=True)
-    with profile(activities=[ProfilerActivity.CPU]) as seen:
-        for _ in range(2):
+
+    def steps(count: int) -> None:
+        for _ in range(count):
             optimizer.zero_grad()
             _step(network, x, y, context)
             optimizer.step()
+
+    steps(2)
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        steps(3)
     sums: dict[str, float] = {}
     for event in seen.key_averages():
         part = _PARTS.get(event.key.removeprefix("aten::"), "other")

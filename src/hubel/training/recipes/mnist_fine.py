@@ -1,4 +1,4 @@
-"""MNIST to 99.6% in under a minute.
+"""MNIST to 99.6% in half a minute.
 
 HEADER
 
