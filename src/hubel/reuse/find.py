@@ -73,7 +73,7 @@ class Found(Shown):
 
 
 def find(example: Any, photos: Sequence[Any] | Any, box: Sequence[float] | None = None, *, model: Model | None = None,
-         layer: str | None = None, shares: Sequence[float] = SHARES, threshold: float = 0.35, most: int = 5) -> list[Found]:
+         layer: str | None = None, shares: Sequence[float] = SHARES, threshold: float = 0.2, most: int = 5) -> list[Found]:
     """Locate what `example` (in `box`: left, top, width, height in pixels; None: all of it) shows in each photo.
 
     photos : an image or a list of images of any sizes, uint8 (H, W, C) or float 0..1.

@@ -80,7 +80,7 @@ class KShotCurve(Shown):
             colour = _COLOURS[i % len(_COLOURS)]
             axes.fill_between(self.shots, self.low[i], self.high[i], color=colour, alpha=0.18, linewidth=0)
             axes.plot(self.shots, self.mean[i], marker="o", color=colour, markersize=3.5, linewidth=1.6, label=name,
-                      linestyle="--" if name == "pixels" else "-")
+                      linestyle={"pixels": "--", "HOG": "-."}.get(name, "-"))
         axes.axhline(1 / self.classes, color=MUTED, linewidth=0.8, linestyle=":")
         axes.text(self.shots[0], 1 / self.classes + 0.01, "chance", color=MUTED, fontsize=7.5, va="bottom")
         axes.set_xscale("log")
@@ -106,8 +106,8 @@ def kshot_curve(train: Any, test: Any = None, embeddings: Mapping[str, tuple[Any
     ----------
     train, test : Datasets; or a Source alone; or labels (N,), (M,) of any type, where `embeddings` are given.
     embeddings : {name: (features of train (N, D), features of test (M, D))}; None: 'pretrained features'
-        (EfficientNet-Lite0, layer before last) and 'pixels' (at 32 x 32 at most), and with `model` the features of this
-        model too. It has seen the labels of `train`: its curve tells how well it separates classes it knows.
+        (EfficientNet-Lite0, layer before last), 'HOG' and 'pixels' (at 32 x 32 at most), and with `model` the features of
+        this model too. It has seen the labels of `train`: its curve tells how well it separates classes it knows.
     shots : examples a class; None is all of them. A k that the smallest class does not have is left out.
     learner : a scikit-learn classifier, cloned for each fit; by default `Discriminant(power=0.5)`.
     limit : of larger sets, so many training and at most 2,000 test images take part, each class in proportion.
@@ -162,7 +162,7 @@ SEEN = ("The pretrained network has learned ImageNet's 1,000 classes (animals, p
 
 
 def default_embeddings(train: Any, test: Any, model: Any = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """{'pretrained features': ..., 'pixels': ...} of two Datasets, and "the model's features" with a model."""
+    """{'pretrained features': ..., 'HOG': ..., 'pixels': ...} of two Datasets; with a model "the model's features", too."""
     from hubel.model import pretrained
 
     backbone = pretrained()
@@ -171,6 +171,7 @@ def default_embeddings(train: Any, test: Any, model: Any = None) -> dict[str, tu
         found["the model's features"] = (embed(model, train), embed(model, test))
     (height, width), _ = train.size_hint()
     size, channels = (min(height, 32), min(width, 32)), train.channels_hint()
+    found["HOG"] = (hog_features(train), hog_features(test))
     found["pixels"] = (_pixels(train, size, channels), _pixels(test, size, channels))
     return found
 
@@ -229,6 +230,15 @@ def _sampled(dataset: Any, most: int, seed: int) -> Any:
     if not hasattr(dataset, "sample"):
         raise InputError(f"{type(dataset).__name__} holds no images: give Datasets, or labels with embeddings")
     return dataset if len(dataset) <= most else dataset.sample(most, seed)
+
+
+def hog_features(dataset: Any, most: int = 64) -> np.ndarray:
+    """Histograms of oriented gradients (N, D) of a Dataset's images, brought to `most` pixels a side at most."""
+    from hubel.features import hog
+
+    side = max(8, min(most, *dataset.size_hint()[0]) // 8 * 8)
+    images = dataset.arrays((side, side), dataset.channels_hint())
+    return hog(images, cell=max(2, side // 8)).reshape(len(images), -1)
 
 
 def _pixels(dataset: Any, size: tuple[int, int], channels: int) -> np.ndarray:

@@ -16,8 +16,8 @@ def section_kshot(facts: Facts, pictures: Pictures) -> Section | None:
     if k is None:
         return None
     lead = p("Labels are the expensive part. Here a simple classifier is trained on 1, 2, 5, 10 and all labelled images "
-             "of each class, once on the raw pixels and once on the features of a network that has learned from "
-             "other pictures, and tested on {}.", count(k["test"], "test image"))
+             "of each class: on the raw pixels, on histograms of oriented gradients (HOG), and on the features of a "
+             "network that has learned from other pictures. It is tested on {}.", count(k["test"], "test image"))
     series = [Line(c["name"], [math.log(s) for s in c["shots"]], c["mean"], _ROLES[i % 3], c["low"], c["high"],
                    dashed=c["name"] == "pixels") for i, c in enumerate(k["curves"])]
     shots = sorted({s for c in k["curves"] for s in c["shots"]})
