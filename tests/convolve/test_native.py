@@ -167,3 +167,20 @@ def test_bands_tiles_and_pairs_of_large_inputs_join_without_seams():
         want = reference(x, w, "mirror", pads, (1,) * len(k))
         for way in (_direct, _fourier):
             torch.testing.assert_close(way.run(x, w, "mirror", pads, (1,) * len(k)), want, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(("shape", "k"), [((300, 280), (260, 270)), ((64, 64), (64, 64)), ((6000,), (5000,)), ((3, 5), (3, 5))])
+@pytest.mark.parametrize("tiles", [True, False])
+def test_kernels_nearly_as_large_as_the_image(shape, k, tiles, monkeypatch):
+    if not tiles:  # what happens with kernels for which no tile is found
+        monkeypatch.setattr(_native, "tiling", lambda *_: None)
+    rng = np.random.default_rng(6)
+    x, w = rng.standard_normal(shape), rng.standard_normal(k)
+    want = reference(torch.from_numpy(x)[None, None], torch.from_numpy(w)[None, None], "zeros", [(0, 0)] * len(k), (1,) * len(k))
+    np.testing.assert_allclose(correlate(x, w, method="fft"), want[0, 0], rtol=0, atol=1e-9)
+
+
+@compiled
+def test_values_whose_transform_overflows_are_computed_all_the_same():
+    x, w = np.full((90, 90), 3e38, np.float32), np.full((30, 30), 1e-3, np.float32)
+    np.testing.assert_allclose(correlate(x, w, method="fft"), 2.7e38, rtol=1e-4)

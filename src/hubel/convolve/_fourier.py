@@ -20,10 +20,10 @@ _POINTS = 1 << 24  # transformed at a time
 
 def run(x: Tensor, w: Tensor, mode: str, pads: Pads, dilation: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
     """x (N, C, *S) of w's type or uint8, w (F, C or 1, *K) -> (N, F or C, *O), stride 1; uint8 if `dtype` is, maybe."""
-    if _native.usable(x, w):
-        y = _native.fourier(x, w, mode, pads, dilation, dtype)
-        return _around_nonfinite(x, w, mode, pads, dilation) if y is None else y
     n, c = x.shape[:2]
+    if _native.usable(x, w) and (tiles := _tiles(x, w, pads, dilation)) is not None:
+        y = _native.fourier(x, w, mode, pads, dilation, tiles, dtype)
+        return _around_nonfinite(x, w, mode, pads, dilation) if y is None else y
     x = x.to(w.dtype)
     if not math.isfinite(float(x.detach().sum())) and not bool(torch.isfinite(x).all()):
         return _around_nonfinite(x, w, mode, pads, dilation)
@@ -32,6 +32,14 @@ def run(x: Tensor, w: Tensor, mode: str, pads: Pads, dilation: tuple[int, ...], 
         y = _whole(x.reshape(n * c, 1, *x.shape[2:]), w)
         return y.reshape(n, c, *y.shape[2:])
     return _whole(x, w)
+
+
+def _tiles(x: Tensor, w: Tensor, pads: Pads, dilation: tuple[int, ...]) -> _native.Tiling | None:
+    n, c = x.shape[:2]
+    shape = tuple(s + b + a for s, (b, a) in zip(x.shape[2:], pads, strict=True))
+    reach = tuple((k - 1) * d + 1 for k, d in zip(w.shape[2:], dilation, strict=True))
+    planes, channels = (n, c) if w.shape[1] == c else (n * c, 1)
+    return _native.tiling(shape, reach, planes, channels, len(w), torch.get_num_threads())
 
 
 def _around_nonfinite(x: Tensor, w: Tensor, mode: str, pads: Pads, dilation: tuple[int, ...]) -> Tensor:
@@ -79,7 +87,7 @@ def fast_length(n: int) -> int:
 
 def work(shape: tuple[int, ...], k: tuple[int, ...], n: int, c: int, filters: int) -> float:
     """Return what the planner multiplies by the measured cost of a point: points x log2 transformed, here or on tiles."""
-    if _native.available():
-        return _native.tiling(shape, k, n, c, filters, torch.get_num_threads())[3]
+    if _native.available() and (plan := _native.tiling(shape, k, n, c, filters, torch.get_num_threads())) is not None:
+        return plan[3]
     points = math.prod(fast_length(s) for s in shape)
     return points * math.log2(max(points, 2)) * (n * (c + filters) + c * filters)

@@ -20,6 +20,7 @@ from hubel.convolve._borders import Pads, indices
 from hubel.convolve._memory import empty
 from hubel.convolve._rank import Factors
 
+Tiling = tuple[int, int, int, float]  # tile_y, tile_x, bands of slabs, cost
 _POINTERS = ("x", "y", "w", "taps", "zmap", "ymap", "xmap", "nonfinite")
 _NUMBERS = ("bytes_x", "bytes_y", "twice", "threads", "images", "maps", "sum", "filters", "xn", "xc", "xz", "xy", "xx",
             "lines", "width", "before", "after", "depth", "rows", "cols", "kd", "kh", "kw", "dz", "dy", "dx",
@@ -62,8 +63,7 @@ def usable(x: Tensor, w: Tensor) -> bool:
 def direct(x: Tensor, w: Tensor, mode: str, pads: Pads, dilation: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
     """x (N, C, *S) of w's type or uint8, w (F, C or 1, *K) -> (N, F or C, *O), stride 1, in w's type or uint8 (rounded)."""
     w = w.contiguous()
-    k = (1,) * (5 - w.ndim) + tuple(w.shape[2:])
-    call = _Call(x, w, k, mode, pads, dilation, dtype)
+    call = _Call(x, w, (1,) * (5 - w.ndim) + tuple(w.shape[2:]), mode, pads, dilation, dtype)
     call.job.filters, call.job.w = len(w), w.data_ptr()
     rows, planes = call.job.rows, call.job.images * call.job.maps
     call.job.bands = -(-rows // 24) if call.job.depth > 1 else max(1, min(-(-4 * call.job.threads // planes), rows // 8))
@@ -86,18 +86,15 @@ def passes(x: Tensor, factors: Factors, mode: str, pads: Pads, dilation: tuple[i
     return call.run("hubel_direct")
 
 
-def fourier(x: Tensor, w: Tensor, mode: str, pads: Pads, dilation: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor | None:
+def fourier(x: Tensor, w: Tensor, mode: str, pads: Pads, dilation: tuple[int, ...], tiles: Tiling,
+            dtype: torch.dtype | None = None) -> Tensor | None:
     """As `direct`, by FFT. NaN or infinity in x spoils whole tiles: then the answer is not returned, but None."""
     w = w.contiguous()
-    k = (1,) * (5 - w.ndim) + tuple(w.shape[2:])
-    call = _Call(x, w, k, mode, pads, dilation, dtype, interleave=False)
-    job = call.job
-    job.filters, job.w = len(w), w.data_ptr()
-    shape = tuple(s + b + a for s, (b, a) in zip(x.shape[2:], pads, strict=True))
-    reach = tuple((n - 1) * d + 1 for n, d in zip(w.shape[2:], dilation, strict=True))
-    job.tile_y, job.tile_x, job.bands, _ = tiling(shape, reach, job.images * job.maps, job.sum, len(w), job.threads)
-    job.twist, spoilt = len(shape) == 1, ctypes.c_int64(0)
-    job.nonfinite = ctypes.addressof(spoilt)
+    call = _Call(x, w, (1,) * (5 - w.ndim) + tuple(w.shape[2:]), mode, pads, dilation, dtype, interleave=False)
+    job, spoilt = call.job, ctypes.c_int64(0)
+    job.filters, job.w, job.nonfinite = len(w), w.data_ptr(), ctypes.addressof(spoilt)
+    job.tile_y, job.tile_x, job.bands, _ = tiles
+    job.twist = x.ndim == 3
     y = call.run("hubel_fourier")
     return None if spoilt.value else y
 
@@ -167,8 +164,8 @@ SIDES = (16, 32, 48, 64, 80, 96, 128, 144, 160, 192, 240, 256, 288, 320, 384, 40
 
 @lru_cache(maxsize=256)
 def tiling(shape: tuple[int, ...], k: tuple[int, ...], planes: int, channels: int, filters: int,
-           threads: int) -> tuple[int, int, int, float]:
-    """Return (tile_y, tile_x, bands of slabs, cost) for a padded shape: what costs least.
+           threads: int) -> Tiling | None:
+    """Return (tile_y, tile_x, bands of slabs, cost) for a padded shape: what costs least. None: kernels too large or many.
 
     The cost counts point x log2 of complex transforms, done by pairs of tiles, and more where buffers leave the cache.
     """
@@ -177,7 +174,8 @@ def tiling(shape: tuple[int, ...], k: tuple[int, ...], planes: int, channels: in
     ky, kx = (1, k[0]) if len(shape) == 1 else k[-2:]
     rows = 1 if len(shape) == 1 else shape[-2] - ky + 1
     cols = shape[-1] - kx + 1
-    best: tuple[int, int, int, float] | None = None
+    best: Tiling | None = None
+    most = max(1 << 17, 8 * ky * kx)  # points
     for ty in SIDES:
         for tx in SIDES:
             if len(shape) == 1:
@@ -185,7 +183,7 @@ def tiling(shape: tuple[int, ...], k: tuple[int, ...], planes: int, channels: in
                     continue
                 tiles = -(-cols // (ty * tx - kx + 1))
             else:
-                if ty < ky or tx < kx or ty * tx > 1 << 19:
+                if ty < ky or tx < kx or ty * tx > most:
                     continue
                 tiles = -(-rows // (ty - ky + 1)) * -(-cols // (tx - kx + 1))
             pairs = (planes * tiles + 1) // 2
@@ -195,11 +193,12 @@ def tiling(shape: tuple[int, ...], k: tuple[int, ...], planes: int, channels: in
             transform = points * (math.log2(points) + 6) + 5000  # 6: fetching, transposing, storing
             per_pair = bands * ((lines + kd - 1) * channels + lines * filters) * transform
             products = filters * kd * channels * points
+            if products * 8 > 1 << 30:
+                continue
             per_pair += lines * bands * products * (0.7 if products * 8 <= 1 << 20 else 4.0)  # as spectra are near or far
             rounds = -(-pairs * bands // threads) * threads / (pairs * bands)
             away = 1 + 0.15 * max(0.0, math.log2(points * 8 * 3 / (1 << 20)))
             cost = per_pair * pairs * rounds * away + filters * kd * channels * transform
             if best is None or cost < best[3]:
                 best = (ty, tx, bands, cost)
-    assert best is not None
     return best
