@@ -1,8 +1,9 @@
 """Hubel's robust evaluation against the reference AutoAttack: the same network, images and sizes, verdicts side by side.
 
-`AUTOATTACK=FOLDER HUBEL_DATA=... python bench/robustness.py MODEL IMAGES.npz EPS COUNT [SECTION]`, where FOLDER holds a checkout
-of fra31/auto-attack, MODEL is a file of Hubel's and the .npz holds uint8 x (N, H, W, C) and y (N,). Both run once, after a
-warm-up on two images; both sides' adversarials are judged by the network in float32, one image at a time.
+`AUTOATTACK=FOLDER python bench/robustness.py MODEL IMAGES.npz EPS COUNT [SECTION [untimed]]`, where FOLDER holds a checkout of
+fra31/auto-attack, MODEL is a file of Hubel's and the .npz holds uint8 x (N, H, W, C) and y (N,). Both run once, after a warm-up
+on two images; both sides' adversarials are judged by the network in float32, one image at a time. `untimed`: agreement alone,
+on a machine that does other things too.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def standing(network: nn.Module, x: torch.Tensor, y: torch.Tensor, bent: torch.T
     return ((right | outside) & clean).numpy()
 
 
-def main(model_file: str, images: str, eps: float, count: int, section: str) -> None:
+def main(model_file: str, images: str, eps: float, count: int, section: str, timed: bool) -> None:
     with np.load(images, allow_pickle=False) as held:
         x, labels = held["x"][:count], held["y"][:count]
     model = Model.load(model_file)
@@ -75,7 +76,7 @@ def main(model_file: str, images: str, eps: float, count: int, section: str) -> 
         print(rows[-1], flush=True)
         if name == "hubel":
             print(result, flush=True)
-    rows = [[*row, f"{row[1] / rows[0][1]:.1f}x"] for row in rows]
+    rows = [[*row, f"{row[1] / rows[0][1]:.1f}x"] for row in rows] if timed else [[row[0], "-", row[2], "-"] for row in rows]
     one, other = found["hubel"], found["AutoAttack"]
     note = (f"{Path(model_file).name}, {len(x)} images, L-inf eps {eps:.4g}, standard protocol; {int((one & ~other).sum())} images broken "
             f"by the reference alone, {int((other & ~one).sum())} by hubel alone.")
@@ -85,4 +86,4 @@ def main(model_file: str, images: str, eps: float, count: int, section: str) -> 
 
 if __name__ == "__main__":
     main(sys.argv[1], sys.argv[2], parse_eps(sys.argv[3]), int(sys.argv[4]),
-         sys.argv[5] if len(sys.argv) > 5 else f"Robust evaluation of {Path(sys.argv[1]).stem}")
+         sys.argv[5] if len(sys.argv) > 5 else f"Robust evaluation of {Path(sys.argv[1]).stem}", "untimed" not in sys.argv[6:])

@@ -62,7 +62,7 @@ def test_squares_are_squares_and_pyramids_of_unit_length():
 
 
 def test_standard_protocol_and_its_sandwich(case):
-    model, x, y = case
+    model, x, y = (part[:12] if k else part for k, part in enumerate(case))
     result = robust_evaluation(model, x, y, "linf", "2/255", progress=False)
     attack = pgd(model, x, y, "2/255", steps=40, precision="float")
     assert result.stopped is None and not result.undecided.any()

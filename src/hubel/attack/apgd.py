@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hubel.attack.loop import Points, Seen, State, Task
+from hubel.attack.loop import Seen, State
 from hubel.attack.losses import loss_named
 from hubel.attack.pgd import random_point
 from hubel.attack.result import AttackResult
 from hubel.attack.running import attack
+from hubel.attack.tasks import Points, Task
 from hubel.attack.threat import length, norm_name, project, rows, steepest
 from hubel.errors import InputError
 

@@ -16,13 +16,14 @@ import numpy as np
 import torch
 
 from hubel.attack.intervals import exact_interval
-from hubel.attack.loop import Hit, Points, Task, run
+from hubel.attack.loop import run
 from hubel.attack.noise import draw_predictions
 from hubel.attack.pgd import PGD
 from hubel.attack.progress import Bar
 from hubel.attack.result import AttackResult, eps_text
 from hubel.attack.running import collected, opened, radius
 from hubel.attack.subject import Subject
+from hubel.attack.tasks import Hit, Points, Task
 from hubel.attack.threat import norm_name
 from hubel.errors import InputError
 

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from hubel.attack.fab import nearest_border
-from hubel.attack.loop import Points, Seen, State, Task
+from hubel.attack.loop import Seen, State
 from hubel.attack.planes import onto
 from hubel.attack.result import AttackResult
 from hubel.attack.running import attack
+from hubel.attack.tasks import Points, Task
 from hubel.attack.threat import norm_name
 from hubel.errors import InputError
 

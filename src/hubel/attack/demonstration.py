@@ -63,7 +63,9 @@ class Demonstration:
         """Draw the image, the change magnified as stated, and the adversarial, with both predictions."""
         from hubel.attack.draw import examples
 
-        return examples(self.result, np.array([0]), str(self))
+        r = self.result
+        before, after = (r.classes[k[0]].split(",")[0] for k in (r.predicted_before, r.predicted_after))
+        return examples(r, np.array([0]), f"{before} became {after}"[:44] if self.success else f"{before} withstood"[:44])
 
     def _repr_html_(self) -> str:
         from hubel.attack.draw import as_html

@@ -107,7 +107,7 @@ def curve(c: RobustnessCurve) -> Figure:
 def evaluation(e: Evaluation) -> Figure:
     """Draw robust accuracy by size with its intervals, beside the number of images that each attack broke."""
     figure = canvas(2.6)
-    axes = figure.add_axes((0.09, 0.19, 0.47, 0.6))
+    axes = figure.add_axes((0.09, 0.18, 0.47, 0.56))
     sizes = [0.0, *map(float, e.epsilons)]
     shares = 100 * np.array([e.clean_accuracy, *e.accuracies])
     at = np.arange(len(sizes))
@@ -122,7 +122,7 @@ def evaluation(e: Evaluation) -> Figure:
     axes.set_yticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100%"])
     axes.set_xlabel(f"eps ({e.norm})", size=8.5, color=INK)
     axes.grid(axis="y", color="#e4e7ec", lw=0.6)
-    bars = figure.add_axes((0.72, 0.19, 0.25, 0.6))
+    bars = figure.add_axes((0.73, 0.18, 0.24, 0.56))
     order = ["clean", *(s.name for s in e.stages)]
     names = sorted(set(order), key=order.index)
     counts = [int((e.broken_by == n).sum()) for n in names] + [int(e.robust().sum())]
@@ -140,18 +140,18 @@ def evaluation(e: Evaluation) -> Figure:
         for side in ("top", "right", "left"):
             each.spines[side].set_visible(False)
     bars.spines["bottom"].set_visible(False)
-    bars.set_title("images, by what broke them", size=8.5, color=MUTED, loc="right")
-    what = "AutoAttack's protocol" if e.version == "standard" else f"the {e.version} protocol"
-    doubt = f"; {len(e.flags)} reason{'s' * (len(e.flags) != 1)} for distrust" if e.flags else ""
-    figure.text(0.02, 0.97, f"{e.robust_accuracy:.1%} withstand {what} at {eps_text(float(e.epsilons[-1]), e.norm)}{doubt}",
-                size=10, color=INK, weight="bold", va="top")
+    bars.set_title("broken by", size=8.5, color=MUTED, loc="left")
+    figure.text(0.02, 0.975, f"{e.robust_accuracy:.1%} withstand {eps_text(float(e.epsilons[-1]), e.norm)} ({e.norm})", size=10, color=INK,
+                weight="bold", va="top")
+    doubt = "no reason for distrust" if not e.flags else f"distrust: {', '.join(f.test for f in e.flags)}"
+    figure.text(0.02, 0.895, f"{e.version} protocol, {len(e)} images; {doubt}"[:78], size=8, color=MUTED, va="top")
     return figure
 
 
 def certificates(results: Sequence[Certificates]) -> Figure:
     """Draw certified accuracy against the L2 radius, one line for each result (sigma)."""
     figure = canvas(2.7)
-    axes = figure.add_axes((0.1, 0.17, 0.87, 0.66))
+    axes = figure.add_axes((0.1, 0.17, 0.87, 0.62))
     reach = max(max(float(r.radius.max()) for r in results), 1e-3)
     shades = ["#2d6cb5", WORST, "#3a8f5c", "#8a6bb8"]
     for k, r in enumerate(results):
@@ -167,8 +167,8 @@ def certificates(results: Sequence[Certificates]) -> Figure:
         axes.spines[side].set_visible(False)
     axes.legend(frameon=False, fontsize=8.5, loc="upper right")
     n, alpha = len(results[0]), results[0].alpha
-    figure.text(0.02, 0.97, f"Right and certified, of {n} images (each wrong with probability below {alpha:g})", size=10, color=INK,
-                weight="bold", va="top")
+    figure.text(0.02, 0.975, f"Right and certified, of {n} images", size=10, color=INK, weight="bold", va="top")
+    figure.text(0.02, 0.9, f"randomised smoothing; each certificate errs with probability below {alpha:g}", size=8, color=MUTED, va="top")
     return figure
 
 

@@ -122,7 +122,7 @@ class Evaluation:
 
         known = np.flatnonzero((self.least > 0) & np.isfinite(self.least))
         order = known[np.lexsort((self.smallest.distances[known], self.least[known]))]
-        return examples(self.smallest, order[:most], f"{self.version} evaluation, {self.norm}: the least robust images")
+        return examples(self.smallest, order[:most], f"The least robust images ({self.norm})")
 
     def _repr_html_(self) -> str:
         from hubel.attack.draw import as_html

@@ -21,11 +21,12 @@ from hubel.attack.eot import Expectation
 from hubel.attack.evaluated import Evaluation, StageCount
 from hubel.attack.interrupt import Interrupted
 from hubel.attack.journal import Event, Journal
-from hubel.attack.loop import Hit, Points, Task, run
+from hubel.attack.loop import run
 from hubel.attack.progress import Bar
 from hubel.attack.protocol import RAND_SAMPLES, Stage, protocol
 from hubel.attack.running import collected, likeliest, opened, radius
 from hubel.attack.subject import Subject
+from hubel.attack.tasks import Hit, Points, Task
 from hubel.attack.threat import norm_name
 from hubel.errors import InputError
 from hubel.model.fingerprint import weights_hash

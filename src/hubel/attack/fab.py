@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hubel.attack.loop import Points, Seen, State, Task
+from hubel.attack.loop import Seen, State
 from hubel.attack.planes import onto
 from hubel.attack.result import AttackResult
 from hubel.attack.running import attack
 from hubel.attack.streams import gaussian, uniform
+from hubel.attack.tasks import Points, Task
 from hubel.attack.threat import TINY, dual_length, length, norm_name, rows
 from hubel.errors import InputError
 

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hubel.attack.loop import Points, Seen, State, Task
+from hubel.attack.loop import Seen, State
 from hubel.attack.losses import margin
 from hubel.attack.result import AttackResult
 from hubel.attack.running import attack
+from hubel.attack.tasks import Points, Task
 from hubel.attack.threat import TINY, dual_length, length, norm_name, project, rows
 from hubel.errors import InputError
 

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 import numpy as np
 import torch
 
-from hubel.attack.loop import Hit, Task
+from hubel.attack.tasks import Hit, Task
 from hubel.errors import InputError
 
 FORMAT = "hubel robust evaluation 1"

@@ -1,83 +1,30 @@
-"""The one loop that every attack runs in. Depends on subject, threat and streams.
+"""The one loop that every attack runs in. Depends on subject, tasks, threat and verify.
 
 A task is one sample in one run of one attack. Tasks wait in a queue and work in a batch; at every step the batch is looked
 at once, and a task whose point breaks the network leaves it there and then, as does one whose steps are used up. What
 remains moves together and the queue fills the room that was made, so that the network never computes for a decided
-sample. A hit counts once `Subject.truth` confirms it: float32, alone, and on whole 8-bit levels where those are asked for.
-A search for the smallest change (`minimum`) goes on after a success; what it ends with is settled by `settle`.
+sample. A hit counts once it is `confirmed`; what a search for the smallest change (`minimum`) ends with is `settle`d.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from hubel.attack.losses import margin
-from hubel.attack.streams import sample_keys
 from hubel.attack.subject import Subject
+from hubel.attack.tasks import Hit, Points, Task
 from hubel.attack.threat import length, on_levels
+from hubel.attack.verify import confirmed, settle
 
 State = dict[str, Tensor]
 BATCH_PIXELS = 64 * 3 * 224 * 224  # values in a batch: 64 colour photos of 224 px, at most MOST samples
 MOST = 256
-
-
-@dataclass(frozen=True)
-class Task:
-    """One sample in one run. `eps` in pixels of 0..1; `toward` the class a loss aims at, or -1; `start` a point."""
-
-    index: int
-    eps: float
-    run: int = 0
-    toward: int = -1
-    start: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A confirmed success: the point (C, H, W), its distance, what it is taken for and how surely, and when."""
-
-    task: Task
-    point: Tensor
-    distance: float
-    predicted: int
-    confidence: float
-    step: int
-
-
-@dataclass
-class Points:
-    """What is attacked: `x` (N, C, H, W) in 0..1 (8-bit levels where `exact`), `y` (N,), and wanted classes or None.
-
-    `success` is a wrong prediction, or where `targets` are given the wanted one.
-    """
-
-    x: Tensor
-    y: Tensor
-    norm: str
-    exact: bool = True
-    targets: Tensor | None = None
-    seed: int = 0
-    keys: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        if not self.keys:
-            self.keys = sample_keys((self.x * 255).round().to(torch.uint8) if self.exact else self.x, self.y, self.seed)
-
-    def distance(self, q: Tensor, index: Tensor) -> Tensor:
-        """Return the sizes (N,) of the changes from the originals to `q`, in double precision."""
-        d = q.double() - self.x[index].double()
-        if not self.exact or self.norm == "l0":
-            return length(d, self.norm).double()
-        return length((d * 255).round_(), self.norm).double() / 255
-
-    def broken(self, predicted: Tensor, index: Tensor) -> Tensor:
-        return predicted != self.y[index] if self.targets is None else predicted == self.targets[index]
 
 
 @dataclass(frozen=True)
@@ -237,63 +184,6 @@ def _remember(points: Points, s: State, q: Tensor, logits: Tensor) -> None:
     better = gap > s["gap"]
     s["gap"] = torch.where(better, gap, s["gap"])
     s["nearest"][better] = q[better]
-
-
-def confirmed(subject: Subject, points: Points, task: Task, point: Tensor, step: int) -> Hit | None:
-    """Return the hit if the network itself, in float32 on this image alone, is broken by `point`; else None."""
-    logits = subject.truth(point[None])
-    predicted = logits.argmax(dim=1)
-    index = torch.tensor([task.index])
-    if not points.broken(predicted, index).item():
-        return None
-    distance, sure = points.distance(point[None], index).item(), logits.softmax(dim=1).max().item()
-    return Hit(task, point.clone(), distance, int(predicted), sure, step)
-
-
-OUTWARDS, INWARDS, HALVINGS = (1.0, 1.01, 1.03, 1.1, 1.3), (0.99, 0.9, 0.7, 0.4, 0.1), 5
-
-
-def settle(subject: Subject, points: Points, task: Task, point: Tensor, step: int) -> Hit | None:
-    """Return the smallest confirmed hit found on the line from the original through `point`; None if there is none.
-
-    The search may have run in low precision, and the point need not consist of whole levels: so a little further out is
-    tried where it fails, and further in where it holds.
-    """
-    x = points.x[task.index]
-    any_size = torch.tensor([torch.inf])
-
-    def at(scale: float) -> Hit | None:
-        q = (x + scale * (point - x)).clamp(0, 1)
-        q = on_levels(q[None], x[None], any_size, points.norm)[0] if points.exact else q
-        return confirmed(subject, points, task, q, step)
-
-    tried = 0.0
-    for scale in OUTWARDS:
-        best = at(scale)
-        if best is not None:
-            break
-        tried = scale
-    else:
-        return None
-    if points.norm == "l0":
-        return best
-    if scale == 1.0:
-        for smaller in INWARDS:
-            hit = at(smaller)
-            if hit is None:
-                tried = smaller
-                break
-            best, scale = hit if hit.distance < best.distance else best, smaller
-    for _ in range(HALVINGS):
-        if scale - tried < 1e-3 * scale:
-            break
-        middle = (scale + tried) / 2
-        hit = at(middle)
-        if hit is None:
-            tried = middle
-        else:
-            best, scale = hit if hit.distance < best.distance else best, middle
-    return best
 
 
 class _Odds:

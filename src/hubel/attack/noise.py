@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from hubel.attack.intervals import exact_interval
-from hubel.attack.loop import Points
 from hubel.attack.progress import Bar
 from hubel.attack.running import opened, radius
 from hubel.attack.streams import gaussian, uniform
 from hubel.attack.subject import Subject
+from hubel.attack.tasks import Points
 from hubel.attack.threat import length, norm_name, on_levels, project, rows
 from hubel.errors import InputError
 

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hubel.attack.loop import Hit, Points, Search, Task, run
+from hubel.attack.loop import Search, run
 from hubel.attack.losses import others
 from hubel.attack.progress import Bar
 from hubel.attack.result import AttackResult
 from hubel.attack.subject import Subject
+from hubel.attack.tasks import Hit, Points, Task
 from hubel.errors import InputError, ModelError
 from hubel.pixels import as_arrays, parse_eps
 

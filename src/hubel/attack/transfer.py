@@ -13,14 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hubel.attack.loop import Hit, Points, Task, confirmed
 from hubel.attack.losses import loss_named
 from hubel.attack.progress import Bar
 from hubel.attack.result import AttackResult
 from hubel.attack.running import collected, opened, radius
 from hubel.attack.streams import stream
 from hubel.attack.subject import Subject
+from hubel.attack.tasks import Hit, Points, Task
 from hubel.attack.threat import TINY, length, norm_name, on_levels, project, rows, steepest
+from hubel.attack.verify import confirmed
 from hubel.errors import InputError
 
 
