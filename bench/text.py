@@ -108,9 +108,12 @@ def train(root: Path, pictures: int = 1500, alarms: float = 0.03) -> None:
     photos = len(photographs(root, 0))
     best = np.full(photos, -np.inf)
     np.maximum.at(best, -1 - images[images < 0], score[images < 0])
-    stored = {"about": "see text.py; learned by `python -m bench.text --train`",
+    stored: dict[str, Any] = {"about": "see text.py; learned by `python -m bench.text --train`",
               "bias": round(float(-np.sort(best)[::-1][round(alarms * photos)]), 4),
               "weights": [round(float(w), 4) for w in learn(np.ones(len(y), bool))]}
+    found = [score[(images >= 0) & (images % 3 == k)].size and np.mean([score[images == i].max() > -stored["bias"]
+             for i in np.unique(images[(images >= 0) & (images % 3 == k)])]) for k in (0, 1)]
+    print(f"renderings with rows that are found: {found[0]:.1%} on plain ground, {found[1]:.1%} over photographs")
     path = Path(text.__file__).with_name("text.json")
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(stored) + "\n")

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.svm import SVC
+from sklearn.utils import estimator_checks
 
 from hubel import features, kernels
 from hubel.errors import InputError
@@ -121,7 +122,9 @@ def test_dense_sift_is_opencvs_at_fixed_keypoints():
 def test_batches_are_their_images():
     x = np.random.default_rng(0).random((37, 33, 41, 3), dtype=np.float32)
     for call in (features.hog, features.dense_sift, lambda v: features.hog(v, variant="skimage")):
+        x.flags.writeable = False
         together = call(x)
+        np.testing.assert_allclose(call(x.astype(np.float64)[::-1])[16], together[20], atol=1e-4)
         np.testing.assert_allclose(together[20], call(x[20]), atol=1e-6)
         assert together.dtype == np.float32
 
@@ -210,3 +213,11 @@ def test_bad_input_is_one_line(call, words):
     with pytest.raises(InputError, match=words) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [features.HOG, features.EdgeHierarchy, features.FilterBank, features.DenseSIFT])
+def test_scikit_learns_own_checks_that_need_no_table(make):
+    """Its other checks feed tables (N, D), and leave out estimators that say they take images."""
+    for name in ("check_parameters_default_constructible", "check_no_attributes_set_in_init", "check_get_params_invariance",
+                 "check_set_params", "check_estimator_repr", "check_estimator_cloneable"):
+        getattr(estimator_checks, name)(make.__name__, make())

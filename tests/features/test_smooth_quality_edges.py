@@ -42,6 +42,15 @@ def test_noise_is_found_and_the_default_sigma_is_nearly_the_best(photo, sd):
     assert features.psnr(features.smooth(noisy), clean, 255) >= features.psnr(noisy, clean, 255) - 0.1
 
 
+@pytest.mark.parametrize("sd", [0.02, 0.06, 0.15])
+def test_noise_errs_no_more_than_scikit_images_estimate(photo, sd):
+    pytest.importorskip("pywt")
+    from skimage.restoration import estimate_sigma
+
+    noisy = photo / 255 + np.random.default_rng(3).normal(0, sd, photo.shape)
+    assert abs(features.noise(noisy) - sd) <= abs(estimate_sigma(noisy) - sd) + 0.1 * sd
+
+
 def test_noise_of_a_series_and_of_nothing():
     t = np.linspace(0, 20, 4000)
     rng = np.random.default_rng(2)

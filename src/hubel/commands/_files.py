@@ -139,7 +139,7 @@ def numbers(text: str, name: str) -> list[float]:
     try:
         if ":" in text:
             first, last, step = (float(v) for v in text.split(":"))
-            values = [float(v) for v in np.arange(first, last + step / 1000, step)]
+            values = [round(float(v), 9) for v in np.arange(first, last + step / 1000, step)]
         else:
             values = [float(v) for v in text.split(",")]
     except (ValueError, ZeroDivisionError):

@@ -78,7 +78,7 @@ def filter(
             _files.write(out / f"{name}.npy", lambda p: _save(p, result.values))
         return x, result, target
 
-    done = []
+    done: list[tuple[str, np.ndarray, Filtered]] = []
     for path, (x, result, target) in _files.each(paths, work):
         print(f"{path}: {result.note + ', ' if result.note else ''}{target}")
         if show and len(done) < 24:  # as many as a sheet can show

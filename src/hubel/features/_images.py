@@ -32,9 +32,8 @@ def exact_colour(x: Any) -> tuple[Tensor, float]:
     if kinds != {np.dtype(np.float64)}:
         return images, 1.0
     values = [np.asarray(v) for v in x] if isinstance(x, (list, tuple)) else [x]
-    wide = [torch.from_numpy(np.ascontiguousarray(np.moveaxis(v.reshape(-1, *v.shape[-2:], 1) if v.ndim == 2 else
-                                                              v.reshape(-1, *v.shape[-3:]), -1, 1))) for v in values]
-    return torch.cat(wide), 1.0
+    stacks = [v.reshape(-1, *v.shape[-2:], 1) if v.ndim == 2 else v.reshape(-1, *v.shape[-3:]) for v in values]
+    return torch.cat([torch.from_numpy(np.array(np.moveaxis(v, -1, 1))) for v in stacks]), 1.0
 
 
 def _plain(x: Any) -> Any:

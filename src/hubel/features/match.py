@@ -179,8 +179,8 @@ def _transform(pattern: np.ndarray, scale: float, angle: float) -> tuple[np.ndar
     if min(h, w) < 4 and scale != 1:
         return None
     if scale != 1:
-        image = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        image = image.reshape(h, w, *pattern.shape[2:])
+        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        image = np.asarray(cv2.resize(image, (w, h), interpolation=way), np.float32).reshape(h, w, *pattern.shape[2:])
     if angle % 360 == 0:
         return image, None
     if angle % 90 == 0:

@@ -23,6 +23,8 @@ from hubel.features._images import grey
 from hubel.features.hog import hog
 from hubel.features.sift import dense_sift
 
+ANGLES = tuple(22.5 * i for i in range(8))  # degrees
+
 
 class _Features(TransformerMixin, BaseEstimator):
     """fit notes the number of features; transform works through the images in groups."""
@@ -132,7 +134,7 @@ class EdgeHierarchy(_Features):
     is the lecture's one number. Lengths, width and sigma were chosen on 15 Scenes (`python -m bench.hierarchy`).
     """
 
-    def __init__(self, angles: Sequence[float] = tuple(22.5 * i for i in range(8)), lengths: Sequence[int] = (9, 25),
+    def __init__(self, angles: Sequence[float] = ANGLES, lengths: Sequence[int] = (9, 25),
                  sigma: float = 0.7, width: float = 2.0, log: bool = True, edges: bool = True,
                  size: int | tuple[int, int] | None = 128) -> None:
         self.angles = angles
