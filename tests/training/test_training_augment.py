@@ -264,6 +264,19 @@ def test_meaning_is_guarded():
         default_augmentation("smell", 28)
 
 
+def test_left_and_right_are_not_mirrored():
+    classes = ("turn_left", "turn_right", "stop")
+    for kind in ("photo", "image"):
+        assert not any(isinstance(t, Flip) for t in default_augmentation(kind, 32, classes).transforms)
+        assert any(isinstance(t, Flip) for t in default_augmentation(kind, 32, ("left over", "right", "stop")).transforms)
+    for names in (classes, ("b", "d"), ("Left hand", "right hand")):
+        with pytest.warns(UserWarning, match="mirrored looks like"):
+            check_meaning(Compose(Flip()), "photo", names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_meaning(Compose(Flip()), "photo", ("b", "c", "left", "copyright"))
+
+
 def test_fit_warns_of_mirrored_digits_however_it_is_called():
     from hubel import Model, data
     from hubel.nets import build

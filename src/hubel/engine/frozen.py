@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from hubel.engine.choices import choose
 from hubel.engine.conv import FrozenConv2d
 from hubel.engine.fold import fold_batch_norm
+from hubel.engine.layout import lay_out
 from hubel.engine.memory import keep_memory
 from hubel.engine.precision import agrees, cpu_has_bf16, faster, input_gradient
 from hubel.engine.settings import settings
@@ -140,8 +141,7 @@ def _lay_out(base: nn.Module, dtype: torch.dtype) -> nn.Module:
     twin = copy.deepcopy(base)
     if settings.input_gradient:
         _swap(twin, dtype, {})
-    twin = twin.to(dtype)
-    return twin.to(memory_format=torch.channels_last) if settings.layout else twin  # type: ignore[call-overload]
+    return lay_out(twin.to(dtype))
 
 
 def _swap(module: nn.Module, dtype: torch.dtype, done: dict[nn.Module, nn.Module]) -> None:

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from hubel import engine
 from hubel.errors import InputError
 from hubel.training import augment as augmentation
 from hubel.training import checkpoint as checkpoints
-from hubel.training import evaluation, losses, optimizers, precision, schedules
+from hubel.training import evaluation, losses, optimizers, schedules
 from hubel.training import metrics as measures
 from hubel.training.averaging import Ema, Lookahead
 from hubel.training.callbacks import Callback
@@ -112,9 +113,10 @@ def fit(
     callbacks = list(callbacks or ())
     if isinstance(augment, str):
         kind = kind or augment
-    transform = augmentation.get(augment, _image_size(source) if isinstance(augment, str) else None)
-    augmentation.check_meaning(transform, kind or getattr(source, "kind", None))
-    precision.lay_out(network)
+    names = getattr(model, "_classes", None) or ()
+    transform = augmentation.get(augment, _image_size(source) if isinstance(augment, str) else None, names)
+    augmentation.check_meaning(transform, kind or getattr(source, "kind", None), names)
+    engine.lay_out(network)
     objective = losses.get(loss, label_smoothing)
     if harden is not None:
         transform = adversary = Adversary(harden, network, normalise, transform, objective)

@@ -30,12 +30,6 @@ def forward_context(network: nn.Module, sample: Tensor, low: bool | None = None)
     return lambda: torch.autocast(sample.device.type, dtype=torch.bfloat16), True
 
 
-def lay_out(network: nn.Module) -> None:
-    """Put convolution weights in channels-last order, in place; the values stay."""
-    if engine.settings.layout:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
 def image_order(x: Tensor) -> torch.memory_format:
     """The memory order in which a batch goes into the network."""
     return torch.channels_last if x.ndim == 4 and engine.settings.layout else torch.preserve_format

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hubel.errors import InputError
 from hubel.training.augment.colours import Brightness
+from hubel.training.augment.meaning import mirrored_pair
 from hubel.training.augment.mixing import Mix
 from hubel.training.augment.moves import Flip, Shift
 from hubel.training.augment.sound import Equalise, Noise, ShiftTime, Speed
@@ -79,14 +80,15 @@ def _joined(transforms: list[Transform]) -> list[Transform]:
     return joined
 
 
-def get(augment: Any, size: tuple[int, int] | None = None) -> Callable[..., Any] | None:
-    """A function of (x, y, draws) from None, a Compose, a transform, a list of them, a kind, or a function of x."""
+def get(augment: Any, size: tuple[int, int] | None = None, classes: Iterable[str] = ()) -> Callable[..., Any] | None:
+    """A function of (x, y, draws) from None, a Compose, a transform, a list of them, a kind, or a function of x. `size` and
+    `classes` are for the default of a kind."""
     if augment is None or isinstance(augment, Compose):
         return augment
     if isinstance(augment, str):
         if size is None and augment not in ("sound", "series"):
             raise InputError(f"augment={augment!r} is for images (N, C, H, W): leave it out for other inputs")
-        return default_augmentation(augment, size or 1)
+        return default_augmentation(augment, size or 1, classes)
     if isinstance(augment, Transform | Mix):
         return Compose(augment)
     if isinstance(augment, Iterable):
@@ -96,20 +98,22 @@ def get(augment: Any, size: tuple[int, int] | None = None) -> Callable[..., Any]
     raise InputError(f"augment {augment!r}: give transforms, a kind ('digit', 'photo', 'image', 'sound', 'series') or a function of a batch")
 
 
-def default_augmentation(kind: str, size: int | tuple[int, int] = 1) -> Compose:
+def default_augmentation(kind: str, size: int | tuple[int, int] = 1, classes: Iterable[str] = ()) -> Compose:
     """What helps images of this kind without changing what they show.
 
     'digit' (also letters): small shifts, turns and zooms, the edge repeated, never mirrored. 'image' (small pictures
     of things, as CIFAR's): mirrored, shifted by an eighth. 'photo': mirrored, cropped, lighter or darker. 'sound': moved in
-    time, played faster or slower, coloured, with some noise. 'series': moved in time. `size` in pixels is for images.
+    time, played faster or slower, coloured, with some noise. 'series': moved in time. `size` in pixels is for images. Where
+    two of the `classes` are each other's mirror image by their names (left and right, b and d), nothing is mirrored.
     """
     least = size if isinstance(size, int) else min(size)
     if kind == "digit":
         return Compose(Shift(max(1, least // 14), "edge"), Rotate(10, "edge"), Zoom(0.9, 1.1, "edge"))
+    mirror = () if mirrored_pair(classes) else (Flip(),)
     if kind == "image":
-        return Compose(Flip(), Shift(max(1, least // 8), "reflect"))
+        return Compose(*mirror, Shift(max(1, least // 8), "reflect"))
     if kind == "photo":
-        return Compose(Flip(), Crop(0.5), Brightness(0.2))
+        return Compose(*mirror, Crop(0.5), Brightness(0.2))
     if kind == "sound":
         return Compose(Speed(1.25), ShiftTime(0.1), Equalise(6), Noise(0.1))
     if kind == "series":
@@ -117,11 +121,14 @@ def default_augmentation(kind: str, size: int | tuple[int, int] = 1) -> Compose:
     raise InputError(f"kind {kind!r}: give 'digit', 'photo', 'image', 'sound' or 'series'")
 
 
-def check_meaning(augment: Any, kind: str | None) -> None:
-    """Warn of transforms that may change what images of this kind mean."""
-    if kind is None or not isinstance(augment, Compose):
+def check_meaning(augment: Any, kind: str | None, classes: Iterable[str] = ()) -> None:
+    """Warn of transforms that may change what images of this kind, or of these classes, mean."""
+    if not isinstance(augment, Compose):
         return
+    pair = mirrored_pair(classes)
     for transform in augment.transforms:
-        reason = transform.changes_meaning(kind) if isinstance(transform, Transform) else None
+        reason = transform.changes_meaning(kind) if kind is not None and isinstance(transform, Transform) else None
+        if pair and isinstance(transform, Flip):
+            reason = f"{pair[0]!r} mirrored looks like {pair[1]!r}"
         if reason:
-            warnings.warn(f"{transform!r} on {kind} images: {reason}; leave it out", stacklevel=3)
+            warnings.warn(f"{transform!r} on {kind or 'these'} images: {reason}; leave it out", stacklevel=3)
