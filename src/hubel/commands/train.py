@@ -9,8 +9,8 @@ import typer
 
 
 def train(
-    data: Annotated[str, typer.Argument(help="A folder with a subfolder of images per class, MNIST or CIFAR files, an "
-                                             ".npz file, or 'digits'.")],
+    data: Annotated[str, typer.Argument(help="A folder with a subfolder of images (or sound files) per class, MNIST or "
+                                             "CIFAR files, an .npz file, or 'digits'.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The model's file.", dir_okay=False)] = Path("model.hubel"),
     minutes: Annotated[float | None, typer.Option(help="A budget that is kept to.",
                                                   show_default="as long as it is worth")] = None,
@@ -78,5 +78,5 @@ def train(
     checkpoint.unlink(missing_ok=True)
     found = evaluate(Subject(taught.model, source, seed), 0)
     low, high = wilson(found["correct"], found["n"])
-    print(f"{out}: {found['accuracy']:.1%} of {found['n']:,} test images ({low:.1%} to {high:.1%}), trained in "
+    print(f"{out}: {found['accuracy']:.1%} of {found['n']:,} test {source.test.noun} ({low:.1%} to {high:.1%}), trained in "
           f"{duration(taught.seconds)}")

@@ -98,8 +98,10 @@ class Sound:
     """Recordings: float -1..1 (or int16), (T,) one and (N, T) a batch, or a list of any lengths, at `rate` samples a second.
 
     length : samples they are cropped or padded to with silence, the middle staying in the middle.
-    bands : of the log-mel spectrogram (N, 1, bands, frames) that the network sees, the mean of each recording taken off
-    (so that loudness does not count) and divided by `std`; 0 gives the network the waveform, (N, 1, T), at unit power.
+    bands : of the log-mel spectrogram (N, 1, bands, frames) that the network sees, with a mean taken off and divided by `std`; 0 gives the network the waveform, (N, 1, T), at unit power.
+    level : whose mean is taken off. 'recording': of the whole picture, so that loudness does not count. 'band': of each band
+    over time, so that the microphone and the room do not count either (Atal 1974): right for speech, wrong for hums and
+    tones, of which nothing is left.
     window, hop : of the spectrogram, in seconds.
     """
 
@@ -109,6 +111,7 @@ class Sound:
     window: float = 0.025
     hop: float = 0.01
     std: tuple[float, ...] = (1.0,)
+    level: str = "recording"
 
     size: ClassVar[None] = None
     channels: ClassVar[None] = None
@@ -119,6 +122,8 @@ class Sound:
         if self.rate < 1 or self.length < max(1, round(self.window * self.rate)) or self.bands < 0:
             raise InputError(f"{self}: rate and bands are positive, length at least a window's {self.window * self.rate:.0f} "
                              "samples")
+        if self.level not in ("recording", "band"):
+            raise InputError(f"level={self.level!r}: give 'recording' or 'band'")
         _check_scale(self.mean, self.std, 1)
 
     @property
@@ -148,7 +153,8 @@ class Sound:
         if not self.bands:
             return (x / x.square().mean(1, keepdim=True).sqrt().clamp_min(1e-4) / self.std[0])[:, None]
         picture = log_mel(x, self.rate, self.bands, self.window, self.hop)
-        return ((picture - picture.mean((1, 2), keepdim=True)) / self.std[0])[:, None]
+        mean = picture.mean(2 if self.level == "band" else (1, 2), keepdim=True)
+        return ((picture - mean) / self.std[0])[:, None]
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.normalise(self.resize(x))
@@ -159,7 +165,7 @@ class Sound:
 
     def to_dict(self) -> dict[str, Any]:
         return {"rate": self.rate, "length": self.length, "bands": self.bands, "window": self.window, "hop": self.hop,
-                "std": list(self.std)}
+                "std": list(self.std), "level": self.level}
 
 
 def signals_from_dict(d: dict[str, Any]) -> Signals | Sound:

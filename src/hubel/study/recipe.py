@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from hubel.data import Source
+from hubel.errors import InputError
 from hubel.model import Model
 from hubel.study.teach import Taught
 from hubel.training import recipes
@@ -21,6 +22,8 @@ def follow(source: Source, name: str, *, minutes: float | None = None, epochs: i
     Goes on from `checkpoint` if it is there. Raises InputError for an unknown recipe.
     """
     recipe = recipes.get(name)
+    if source.kind in ("sound", "series"):
+        raise InputError(f"the recipe {name!r} is for images, {source.name} holds {source.train.noun}: leave it out")
     images = source.train.arrays(size=recipe.SIZE, channels=recipe.CHANNELS)
     x = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
     y = torch.from_numpy(np.array(source.train.labels))

@@ -17,6 +17,7 @@ from hubel.data import Dataset, Source
 from hubel.errors import InputError
 from hubel.model import Model
 from hubel.training import Harden
+from hubel.training.augment.meaning import mirrored_pair
 
 TRANSFER_BELOW = 1500  # images a class: above that, training from scratch on photos becomes worth its hours
 _HELD_OUT = 0.1
@@ -77,6 +78,8 @@ def from_scratch(source: Source, *, minutes: float | None, epochs: int | None, s
                         minutes=minutes, checkpoint=checkpoint, verbose=verbose, **options)
     what = {"digit": "shifts, turns and scales", "photo": "crops, mirroring and colour changes"}.get(
         source.kind, "shifts and mirroring")
+    if mirrored_pair(source.classes):
+        what = what.replace(", mirroring", "").replace(" and mirroring", "")
     recipe = (f"AdamW with a one-cycle schedule, label smoothing 0.1, batches of {batch_size(len(train))}; the images were "
               f"altered anew in every epoch ({what}).")
     if harden is not None:

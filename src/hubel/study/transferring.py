@@ -15,6 +15,7 @@ from hubel.data import Dataset, Source
 from hubel.model import Model
 from hubel.nets.efficientnet import MEAN, STD
 from hubel.training import transfer as room
+from hubel.training.augment.meaning import mirrored_pair
 
 SIZE = (224, 224)
 _HELD_OUT, _HELD_OUT_LEAST = 0.05, 100
@@ -28,11 +29,12 @@ def transferred(source: Source, *, minutes: float | None, epochs: int | None, se
     train, held = hold_out(source.train, seed)
     model = Model(room.transfer_network(len(source.classes)).to(device), source.classes, size=SIZE, channels=3, mean=MEAN,
                   std=STD)
+    mirror = mirrored_pair(source.classes) is None
     history = room.transfer(model.network, batches(train), normalise=model.normalise, minutes=minutes, epochs=epochs,
-                            seed=seed, validation=None if held is None else batches(held), checkpoint=checkpoint,
+                            seed=seed, mirror=mirror, validation=None if held is None else batches(held), checkpoint=checkpoint,
                             verbose=verbose, model=model)
     recipe = ("It began with ImageNet's weights and a logistic regression on their features; then all but the first blocks "
-              "were trained on, with small rates, crops, mirroring and changes of brightness.")
+              f"were trained on, with small rates, crops{', mirroring' if mirror else ''} and changes of brightness.")
     return Taught(model, history.to_dict(), history.seconds[-1] if history.seconds else 0.0, recipe, len(train),
                   0 if held is None else len(held), history.interrupted)
 
