@@ -23,7 +23,7 @@ def speed_run(classes: int = 10, channels: int = 3, widths: tuple[int, ...] = WI
     for outputs in widths:
         groups += _group(inputs, outputs)
         inputs = outputs
-    network = nn.Sequential(first, nn.GELU(), *groups, nn.AdaptiveMaxPool2d(1), nn.Flatten(),
+    network = nn.Sequential(first, nn.GELU(), *groups, nn.MaxPool2d(3), nn.Flatten(),
                             nn.Linear(inputs, classes, bias=False))
     with torch.no_grad():
         for module in network:

@@ -27,6 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hubel.nets.speed_run import speed_run, whiten
 from hubel.training import augment, optimizers, recipes
 from hubel.training.averaging import Lookahead
 from hubel.training.fitting import fit
@@ -78,46 +79,8 @@ def train(x: Tensor, y: Tensor, *, classes: int | None = None, seed: int = 0, wi
 
 
 def network(classes: int = 10, dirac: bool = True) -> nn.Sequential:
-    """Normalised images (N, 3, 32, 32) -> logits: a fixed first layer, three groups of two convolutions, one dense layer;
-    2 million parameters, 0.12 billion multiply-adds an image."""
-    a, b, c = WIDTHS
-    first = nn.Conv2d(CHANNELS, 24, 2)
-    net = nn.Sequential(first, nn.GELU(), *group(24, a), *group(a, b), *group(b, c), nn.MaxPool2d(3), nn.Flatten(),
-                        nn.Linear(c, classes, bias=False))
-    with torch.no_grad():
-        for module in net:
-            if isinstance(module, nn.Conv2d) and module is not first and dirac:
-                nn.init.dirac_(module.weight[: module.in_channels])
-            if isinstance(module, nn.Linear):
-                module.weight /= 9  # small logits at first
-    return net
-
-
-def group(inputs: int, outputs: int) -> list[nn.Module]:
-    return [nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False), nn.MaxPool2d(2), norm(outputs), nn.GELU(),
-            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), norm(outputs), nn.GELU()]
-
-
-def norm(channels: int) -> nn.BatchNorm2d:
-    """Without a learned scale, which the next layer's kernels make needless; statistics of the last few batches."""
-    layer = nn.BatchNorm2d(channels, eps=1e-5, momentum=0.4)
-    layer.weight.requires_grad_(False)
-    return layer
-
-
-@torch.no_grad()
-def whiten(layer: nn.Module, x: Tensor, floor: float = 5e-4) -> None:
-    """Make the layer's 2 x 2 filters the principal components of the patches of x, with both signs, scaled to equal
-    variance; they are not learned, the biases are. `floor` keeps what is mostly noise from being blown up."""
-    assert isinstance(layer, nn.Conv2d)
-    patches = F.unfold(x, 2).transpose(1, 2).reshape(-1, 4 * x.shape[1])
-    patches = patches - patches.mean(0)
-    variance, components = torch.linalg.eigh(patches.T.double() @ patches.double() / len(patches))
-    filters = (components / (variance + floor).sqrt()).T.float().reshape(-1, x.shape[1], 2, 2)
-    layer.weight.copy_(torch.cat([filters, -filters]))
-    layer.weight.requires_grad_(False)
-    assert layer.bias is not None
-    layer.bias.zero_()
+    """Normalised images (N, 3, 32, 32) -> logits: a fixed first layer, three groups of two convolutions, one dense layer."""
+    return speed_run(classes, CHANNELS, WIDTHS, dirac)
 
 
 def warm_then_linear(share: float) -> float:
