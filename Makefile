@@ -30,7 +30,7 @@ $(VENV)/.installed: pyproject.toml setup.py constraints.txt $(wildcard src/hubel
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,sound]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,sound,lite2]'
 	touch $@
 
 clean:

@@ -21,7 +21,8 @@ _ROOMS = ("attack", "convolve", "data", "engine", "features", "kernels", "look",
           "training")
 _NAMES = {"Model": "model", "Sequential": "model", "pretrained": "model", "Dataset": "data", "load": "data",
           "Dense": "nets", "Conv1D": "nets", "Conv2D": "nets", "Conv3D": "nets", "MaxPooling2D": "nets",
-          "AveragePooling2D": "nets", "BatchNormalization": "nets", "Dropout": "nets", "Flatten": "nets"}
+          "AveragePooling2D": "nets", "GlobalAveragePooling2D": "nets", "BatchNormalization": "nets", "Residual": "nets",
+          "Dropout": "nets", "Flatten": "nets"}
 
 __all__ = ["DataError", "DivergedError", "HubelError", "InputError", "ModelError", *_NAMES, *_ROOMS]
 
