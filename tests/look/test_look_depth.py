@@ -140,7 +140,7 @@ def test_commands_write_pages(model, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("hubel.study.opening.open_model", lambda name: model)
     assert run(["look", "m", "digits", "--layer", "3", "--unit", "2", "--images", "60", "-o", str(tmp_path / "a")]) == 0
     page = (tmp_path / "a" / "index.html").read_text()
-    assert f"{model.hash}/3/2/0" in page and "--layer 3 --seed 0 --unit 2" in page
+    assert f"{model.hash}/3/2/0" in page and "--layer 3 --seed 0 --images 60 --unit 2" in page
     assert (tmp_path / "a" / "exciting.png").exists()
     assert run(["look", "m", "--layers"]) == 0 and "receptive field" in capsys.readouterr().out
     Image.new("L", (9, 9), 200).save(tmp_path / "x.png")

@@ -180,3 +180,19 @@ def test_whole_layer_and_gaussian_blur(small):
     line = torch.exp(-torch.arange(-7.0, 8).square() / 2)
     torch.testing.assert_close(blurred(x, 1.0)[0, 1], torch.outer(line, line) / line.sum() ** 2, rtol=0, atol=2e-3)
     assert blurred(x, 1.0)[0, 0].abs().max() == 0
+
+
+@pytest.mark.parametrize("place", ["centre", "everywhere"])
+def test_units_that_are_full_are_climbed_on(place):
+    """A ReLU6 at 6 has no slope; what it is given has, so the picture still becomes the kernel."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 3, 5), nn.ReLU6(inplace=True), nn.Flatten(), nn.Linear(3, 2))
+    with torch.no_grad():
+        network[0].weight.mul_(200).sub_(network[0].weight.mean((1, 2, 3), keepdim=True))
+        network[0].bias.fill_(0.5)
+    model = Model(network, size=5, channels=1, mean=0.5, std=1)
+    result = synthesise(model, layer="1", units=[0, 1, 2], preset="ball", place=place)
+    assert set(result.states) <= {"moved", "rescued"} and result.activations.tolist() == [6, 6, 6]
+    change, kernel = (result.images - 0.5).flatten(1), network[0].weight.detach().flatten(1)
+    if place == "centre":
+        assert F.cosine_similarity(change, kernel).min() > 0.99

@@ -48,18 +48,18 @@ def test_operations_are_layers_with_the_right_values(model):
     listed = look.layers(named)
     names = [layer.name for layer in listed]
     assert [n for n in names if n.startswith("blocks.1")] == [
-        "blocks.1.conv", "blocks.1.drop", "blocks.1.relu", "blocks.1.iadd", "blocks.1.relu_1"]
+        "blocks.1.conv", "blocks.1.drop", "blocks.1.relu", "blocks.1.add", "blocks.1.relu_1"]
     assert listed["max_pool2d"].receptive_field == (4, 4) and listed["blocks.0.relu_1"].receptive_field == (8, 8)
     x = torch.rand(5, 1, 12, 12)
     n = model.network
     z = model.normalise(x)
     a = F.max_pool2d(n.stem(z).relu(), 2)
     inner = n.blocks[0].conv(a).relu()
-    found = look.activations(named.network, z, ["blocks.0.relu", "blocks.0.iadd", "relu"])
-    for name, expected in {"blocks.0.relu": inner, "blocks.0.iadd": inner + a, "relu": n.stem(z).relu()}.items():
+    found = look.activations(named.network, z, ["blocks.0.relu", "blocks.0.add", "relu"])
+    for name, expected in {"blocks.0.relu": inner, "blocks.0.add": inner + a, "relu": n.stem(z).relu()}.items():
         torch.testing.assert_close(found[name], expected.detach())
     assert look.gradcam(named, x).layer == "blocks.1.relu_1"
-    assert look.exciting(named, x, "blocks.0.iadd", units=[0], k=2).units == (0,)
+    assert look.exciting(named, x, "blocks.0.add", units=[0], k=2).units == (0,)
     # nothing of the model has changed: mode, hooks, weights
     assert all(m.training for m in n.modules()) and not any(m._forward_hooks for m in n.modules())
     assert all(torch.equal(v, before[k]) for k, v in n.state_dict().items())

@@ -70,7 +70,7 @@ def mosaic(tiles: Sequence[np.ndarray], columns: int, side: int | None = None) -
     """Lay tiles (h, w, 3) of any sizes out in a grid: each is enlarged to `side` pixels, keeping its shape, unsmoothed
     where it is small, and centred on a pale ground. Returns (H, W, 3) with gutters between."""
     side = side or max(96, *(max(t.shape[:2]) for t in tiles))
-    gap = max(3, side // 20)
+    gap = max(3, side // (8 if max(max(t.shape[:2]) for t in tiles) <= 11 else 24))  # filters run into each other
     rows = -(-len(tiles) // columns)
     columns = min(columns, len(tiles))
     out = np.ones((rows * (side + gap) - gap, columns * (side + gap) - gap, 3))

@@ -90,8 +90,8 @@ def separating(model: Any, data: Any, a: int | str, b: int | str, layer: str | N
     n, m = int(is_a.sum()), int((~is_a).sum())
     areas = (ranks[is_a].sum(0) - n * (n + 1) / 2) / (n * m)
     order = np.argsort(-np.abs(areas - 0.5), kind="stable")
-    words = [str(data.classes[k]) if k < len(data.classes) else str(k) for k in numbers]
-    return Separating(name, *words, order, areas[order], features[is_a].T[order], features[~is_a].T[order], model.hash)
+    word_a, word_b = (str(data.classes[k]) if k < len(data.classes) else str(k) for k in numbers)
+    return Separating(name, word_a, word_b, order, areas[order], features[is_a].T[order], features[~is_a].T[order], model.hash)
 
 
 def _number(classes: Any, wanted: int | str) -> int:
