@@ -82,7 +82,7 @@ def main(draws: int) -> None:
         ("rich features, nearest normalised centroid", rich, inductive(reuse.NormalisedCentroid())),
         ("rich features, `NormalisedCentroid(centre=True)`", rich, inductive(reuse.NormalisedCentroid(centre=True))),
         ("rich features, `Discriminant(centre=True)`", rich, inductive(ours)),
-        ("transductive: rich features, `LabelSpreader`", rich, transductive(reuse.LabelSpreader())),
+        ("transductive: rich features, `LabelSpreader` (3 draws)", rich, transductive(reuse.LabelSpreader())),
         ("transductive: rich features, `TransductivePrototypes`", rich, transductive(reuse.TransductivePrototypes())),
     ]
     rows = []

@@ -168,7 +168,8 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     model, photos = ["--model", str(tmp_path / "m.hubel")], tmp_path / "photos"
     for i in range(12):
         (photos / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(ground(48, 48, i) // (1 + i % 2)).save(photos / "ab"[i % 2] / f"{i}.png")
+        stripes = np.where(np.arange(48) // 4 % 2, 1.0, 0.2 if i % 2 else 1.0)[None, :, None]
+        Image.fromarray((ground(48, 48, i) * stripes).astype(np.uint8)).save(photos / "ab"[i % 2] / f"{i}.png")
     first = str(photos / "a" / "0.png")
     assert run(["find", first, str(photos), "--index", str(tmp_path / "i"), "--json", *model]) == 0
     assert json.loads(capsys.readouterr().out)[0]["file"] == first

@@ -56,7 +56,7 @@ class Atlas(Shown):
         axes.set_xlim(-0.04, 1.04)
         axes.set_ylim(-0.04, 1.04)
         axes.axis("off")
-        axes.scatter(*self.places.T, s=9, c=[_colour(k) for k in self.cluster], linewidths=0)
+        axes.scatter(self.places[:, 0], self.places[:, 1], s=9, c=[_colour(k) for k in self.cluster], linewidths=0)
         side = 0.02
         for i in spread(self.places, 2.05 * side, _PICTURES, self.outliers):
             x, y = self.places[i]

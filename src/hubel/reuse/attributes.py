@@ -47,7 +47,8 @@ def attributes(image: Any) -> Attributes:
     """Measure one image (H, W[, C]), uint8 or float 0..1."""
     rgb = (as_batch(image, 3)[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
     scale = SIDE / max(rgb.shape[:2])
-    rgb = cv2.resize(rgb, (max(8, round(rgb.shape[1] * scale)), max(8, round(rgb.shape[0] * scale))), interpolation=cv2.INTER_AREA)
+    rgb = np.asarray(cv2.resize(rgb, (max(8, round(rgb.shape[1] * scale)), max(8, round(rgb.shape[0] * scale))),
+                                interpolation=cv2.INTER_AREA), np.uint8)
     mask, plain = foreground(rgb)
     size = float(mask.mean())
     if not mask.any():
@@ -66,7 +67,7 @@ def foreground(rgb: np.ndarray) -> tuple[np.ndarray, bool]:
     border = np.concatenate([part.reshape(-1, 3) for part in (lab[:edge], lab[-edge:], lab[:, :edge], lab[:, -edge:])])
     cv2.setRNGSeed(0)
     criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 0.5)
-    spread, _, centres = cv2.kmeans(border, 3, None, criteria, 2, cv2.KMEANS_PP_CENTERS)
+    spread, _, centres = cv2.kmeans(border, 3, np.zeros((len(border), 1), np.int32), criteria, 2, cv2.KMEANS_PP_CENTERS)
     distance = np.sqrt(((lab[:, :, None] - centres) ** 2).sum(3)).min(2)
     levels = np.clip(cv2.GaussianBlur(distance, (0, 0), 1.5) * 3, 0, 255).astype(np.uint8)
     threshold, mask = cv2.threshold(levels, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
@@ -74,7 +75,7 @@ def foreground(rgb: np.ndarray) -> tuple[np.ndarray, bool]:
     count, parts, stats, _ = cv2.connectedComponentsWithStats(mask)
     if count < 2:
         return np.zeros(mask.shape, bool), False
-    largest = np.uint8(parts == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()))
+    largest = (np.asarray(parts) == 1 + int(np.asarray(stats)[1:, cv2.CC_STAT_AREA].argmax())).astype(np.uint8)
     outlines, _ = cv2.findContours(largest, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = cv2.drawContours(np.zeros_like(largest), outlines, -1, 1, cv2.FILLED)
     return filled.astype(bool), bool(np.sqrt(spread / len(border)) < 8 and threshold > 15)

@@ -67,7 +67,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         elif not isinstance(self.learner_, TransductivePrototypes) and not hasattr(self.learner_, "neighbours"):
             raise InputError(f"{type(learner).__name__} learns from labelled images only: leave `unlabelled` out")
         else:
-            self.learner_.fit(self.features_, self.labels_, self.embed(unlabelled))  # type: ignore[call-arg]
+            self.learner_.fit(self.features_, self.labels_, self.embed(unlabelled))
         self.classes_ = self.learner_.classes_
         return self
 
@@ -106,7 +106,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             network.add_module(name, module)
         pre = self.body_.preprocess
         model = Model(network.eval(), [str(c) for c in self.classes_], size=self.body_.size, channels=self.body_.channels,
-                      mean=pre.mean, std=pre.std)  # type: ignore[union-attr]
+                      mean=pre.mean, std=pre.std)
         model.notes = {"few_shot": {"learner": repr(self.learner_), "views": self.views, "examples": self._counts()}}
         return model
 

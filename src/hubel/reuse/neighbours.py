@@ -99,7 +99,7 @@ def _maps(body: Model, image: Any) -> Tensor:
     network = body.network
     assert isinstance(network, Embedding)
     try:
-        value = network.body(body.preprocess(body.prepare(image)))  # type: ignore[arg-type]
+        value = network.body(body.preprocess(body.prepare(image)))
     except Reached as reached:
         value = reached.value
     if value.ndim != 4:

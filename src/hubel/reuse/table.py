@@ -94,7 +94,8 @@ class Parquet:
     """Columns 'file', 'label' and 'features' (fixed-size lists of float32); 'about' in the schema's metadata."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self._writer = path, None
+        self.path = path
+        self._writer: Any = None
         self._arrow, self._parquet = _pyarrow()
 
     def add(self, rows: np.ndarray, files: Sequence[str], labels: Sequence[str]) -> None:
