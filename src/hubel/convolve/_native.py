@@ -9,7 +9,9 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -169,36 +171,39 @@ def tiling(shape: tuple[int, ...], k: tuple[int, ...], planes: int, channels: in
 
     The cost counts point x log2 of complex transforms, done by pairs of tiles, and more where buffers leave the cache.
     """
-    depth = shape[0] - k[0] + 1 if len(shape) == 3 else 1
-    kd = k[0] if len(shape) == 3 else 1
-    ky, kx = (1, k[0]) if len(shape) == 1 else k[-2:]
-    rows = 1 if len(shape) == 1 else shape[-2] - ky + 1
-    cols = shape[-1] - kx + 1
+    depth, kd = (shape[0] - k[0] + 1, k[0]) if len(shape) == 3 else (1, 1)
     best: Tiling | None = None
-    most = max(1 << 17, 8 * ky * kx)  # points
-    for ty in SIDES:
-        for tx in SIDES:
-            if len(shape) == 1:
-                if tx < ty or tx > 2 * ty or ty * tx <= kx:
-                    continue
-                tiles = -(-cols // (ty * tx - kx + 1))
-            else:
-                if ty < ky or tx < kx or ty * tx > most:
-                    continue
-                tiles = -(-rows // (ty - ky + 1)) * -(-cols // (tx - kx + 1))
-            pairs = (planes * tiles + 1) // 2
-            bands = 1 if depth == 1 else min(max(1, threads // pairs), depth)
-            lines = -(-depth // bands)
-            points = ty * tx
-            transform = points * (math.log2(points) + 6) + 5000  # 6: fetching, transposing, storing
-            per_pair = bands * ((lines + kd - 1) * channels + lines * filters) * transform
-            products = filters * kd * channels * points
-            if products * 8 > 1 << 30:
-                continue
-            per_pair += lines * bands * products * (0.7 if products * 8 <= 1 << 20 else 4.0)  # as spectra are near or far
-            rounds = -(-pairs * bands // threads) * threads / (pairs * bands)
-            away = 1 + 0.15 * max(0.0, math.log2(points * 8 * 3 / (1 << 20)))
-            cost = per_pair * pairs * rounds * away + filters * kd * channels * transform
-            if best is None or cost < best[3]:
-                best = (ty, tx, bands, cost)
+    for ty, tx, tiles in _candidates(shape[-2:], k[-2:]):
+        points = ty * tx
+        products = filters * kd * channels * points
+        if products * 8 > 1 << 30:
+            continue
+        pairs = (planes * tiles + 1) // 2
+        bands = 1 if depth == 1 else min(max(1, threads // pairs), depth)
+        lines = -(-depth // bands)
+        transform = points * (math.log2(points) + 6) + 5000  # 6: fetching, transposing, storing
+        near = products * 8 <= 1 << 20  # the kernels' spectra stay in the second-level cache
+        per_pair = bands * ((lines + kd - 1) * channels + lines * filters) * transform
+        per_pair += bands * lines * products * (0.7 if near else 4.0)
+        rounds = -(-pairs * bands // threads) * threads / (pairs * bands)
+        away = 1 + 0.15 * max(0.0, math.log2(points * 8 * 3 / (1 << 20)))
+        cost = per_pair * pairs * rounds * away + filters * kd * channels * transform
+        if best is None or cost < best[3]:
+            best = (ty, tx, bands, cost)
     return best
+
+
+def _candidates(shape: tuple[int, ...], k: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:
+    """Yield tiles (y, x) for a padded series or image, none much larger than it, and how many of them it takes."""
+    if len(shape) == 1:
+        for ty, tx in product(SIDES, SIDES):
+            if ty <= tx <= 2 * ty and ty * tx > k[0]:
+                yield ty, tx, -(-(shape[0] - k[0] + 1) // (ty * tx - k[0] + 1))
+                if ty * tx >= shape[0]:
+                    break
+        return
+    sides = [[s for i, s in enumerate(SIDES) if s >= kk and (i == 0 or SIDES[i - 1] < n)]
+             for n, kk in zip(shape, k, strict=True)]
+    for ty, tx in product(*sides):
+        if ty * tx <= max(1 << 17, 8 * k[0] * k[1]):
+            yield ty, tx, -(-(shape[0] - k[0] + 1) // (ty - k[0] + 1)) * -(-(shape[1] - k[1] + 1) // (tx - k[1] + 1))
