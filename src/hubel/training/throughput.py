@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hubel import engine
 from hubel.training.callbacks import Callback
 from hubel.training.fitting import fit
+from hubel.training.precision import Context, forward_context
 
 # What torch's operators are called here; the rest is 'other'.
 _PARTS = {
@@ -83,8 +84,7 @@ def training_step(network: nn.Module, x: Tensor, y: Tensor, *, batch_size: int, 
     fit(twin, (x[places], y[places]), batch_size=batch_size, verbose=0, callbacks=[clock], **options)
     gaps = [b - a for a, b in zip(clock.ends[1:], clock.ends[2:], strict=False)]
     batch, labels = _float(x[:batch_size]), y[:batch_size]
-    context = engine.autocast(twin, batch)
-    low = getattr(context, "__name__", "") == "_bf16"
+    context, low = forward_context(twin, batch)
     twin.train()
     with FlopCounterMode(display=False) as counter:
         _step(twin, batch, labels, context)
@@ -114,13 +114,13 @@ def _float(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 and engine.settings.layout else x
 
 
-def _step(network: nn.Module, x: Tensor, y: Tensor, context: Any) -> None:
+def _step(network: nn.Module, x: Tensor, y: Tensor, context: Context) -> None:
     with context():
         outputs = network(x)
     F.cross_entropy(outputs.float(), y).backward()
 
 
-def _profiled(network: nn.Module, x: Tensor, y: Tensor, context: Any) -> dict[str, float]:
+def _profiled(network: nn.Module, x: Tensor, y: Tensor, context: Context) -> dict[str, float]:
     optimizer = torch.optim.SGD(network.parameters(), 1e-6, momentum=0.9, fused=True)
 
     def steps(count: int) -> None:

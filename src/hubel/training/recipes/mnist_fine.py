@@ -1,6 +1,7 @@
-"""MNIST to 99.6% in half a minute.
+"""MNIST to 99.6% in a minute.
 
-HEADER
+Reaches 99.64% of the test images (mean of seeds 0 to 2; 99.61% to 99.67%) in 55 s (median; 52 to 64 s) on 2 cores of an AMD
+EPYC at 2.6 GHz in bf16: bench/mnist.py. 4.9 TFLOP: 60,000 images six times, 13.5 MFLOP each.
 
 The network of `mnist`, half as wide again, sees every image six times, shifted anew by up to two pixels.
 """
