@@ -58,11 +58,10 @@ def traced(model: Any) -> Any:
         raise ModelError(f"{type(network).__name__} cannot be traced ({first[0][:120]}): only its modules can be looked at"
                          ) from error
     _name_operations(graph)
-    graph.train(False)
     twin = copy.copy(model)
     twin.network, twin._fast, twin._key = graph, {}, None
     x = model.normalise(model.example(2))
-    with evaluation(network), torch.no_grad():
+    with evaluation(network), evaluation(graph), torch.no_grad():  # modes stay: the modules are shared
         before, after = (the_tensor(n(x.clone()), "output") for n in (network, graph))
     if not _same(before, after):
         raise ModelError(f"{type(network).__name__} gives other logits when traced: only its modules can be looked at")

@@ -54,6 +54,12 @@ def exciting(facts: Facts, layer: str) -> str:
                   f'look.exciting(s.model, data, {layer!r}, k={look["k"]}).plot().savefig("exciting.png")')
 
 
+def depth(facts: Facts) -> str:
+    found = facts["look"]["exciting"]["depth"]
+    return python(facts, "look, study", f"data = s.test({found['images']})",
+                  f'look.depth(s.model, data, {found["names"]!r}).plot().savefig("depth.png")')
+
+
 def classes(facts: Facts) -> str:
     look = facts["look"]["classes"]
     return python(facts, "look, study", f"data = s.test({look['images']})",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from hubel.study.report import code
+from hubel.study.report.charts import Line, lines
 from hubel.study.report.section import Facts, Figure, Pictures, Section, count, grid, p, pct
 
 
@@ -33,15 +34,25 @@ def section_exciting(facts: Facts, pictures: Pictures) -> Section | None:
             unit["text"]) for unit in layer["units"]]
         figures.append(Figure(Markup('<div class="units">{}</div>').format(Markup("").join(units)), layer["finding"],
                               layer["detail"], code.exciting(facts, layer["layer"])))
+    depth = (exciting or {}).get("depth")
+    if depth is not None:
+        figures.append(Figure(_depth_chart(depth), depth["finding"], depth["detail"], code.depth(facts)))
     if classes is not None:
         tiles = [pictures.tile(c["picture"], Markup("<b>{}</b><br>{}").format(c["class"], c["text"]), c["class"],
                                classes["small"]) for c in classes["shown"]]
         figures.append(Figure(grid(tiles, 104 if classes["small"] else 150), classes["finding"], classes["detail"],
                               code.classes(facts)))
     lead = p("A unit is known by what excites it. Below are the pieces of {} that excite single units most, cut out to "
-             "what the unit can see, and then pictures made from noise to excite a whole class.",
-             facts["study"]["test_words"])
+             "what the unit can see; {}and then pictures made from noise to excite a whole class.",
+             facts["study"]["test_words"], "how far layer after layer separates the classes; " if depth else "")
     return Section("exciting", "What excites it", lead, figures)
+
+
+def _depth_chart(depth: Facts) -> Markup:
+    x = list(range(len(depth["names"])))
+    series = [Line("linear probe", x, depth["probe"], "main"), Line("nearest neighbour", x, depth["neighbour"], "second")]
+    return lines(series, title="How far each layer separates the classes", x_label="layers, by what their units see",
+                 y_label="accuracy", x_ticks=list(zip(x, depth["sees"], strict=True)), rule=(depth["chance"], "chance"))
 
 
 def section_decisions(facts: Facts, pictures: Pictures) -> Section | None:

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 
 from hubel import look
+from hubel.errors import DataError
+from hubel.look.exciting import default_layers
 from hubel.pixels import as_arrays
 from hubel.study import pictures
 from hubel.study.context import Context
@@ -19,6 +21,7 @@ from hubel.study.report.section import count, pct
 from hubel.study.stages.data import SIDE
 
 _FILTERS = 64
+_PROBED, _FOLDS = 400, 3  # images and folds of the probes
 
 
 def filters(context: Context) -> dict[str, Any]:
@@ -74,7 +77,25 @@ def exciting(context: Context) -> dict[str, Any]:
         if units:
             layers.append({"layer": name, "small": context.small or max(found.layer.receptive_field) <= 40,
                            "units": units, "finding": _layer_finding(found, units), "detail": _layer_detail(found, plan)})
-    return {"images": len(data), "k": plan.per_unit, "layers": layers}
+    return {"images": len(data), "k": plan.per_unit, "layers": layers, "depth": _depth(context)}
+
+
+def _depth(context: Context) -> dict[str, Any] | None:
+    """How far layers apart in depth separate the classes; None where the sample has too few images of a class."""
+    data = context.subject.draw(min(context.planned.excited, _PROBED))
+    names = default_layers(look.layers(context.model, context.subject.sample(1)[0]))
+    names = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, 6).round().astype(int))]
+    try:
+        found = look.depth(context.model, data, names, folds=_FOLDS)
+    except DataError:
+        return None
+    first, last = found.probe[0], found.probe[-1]
+    h, w = context.model.size or (0, 0)
+    return {**found.to_dict(), "names": names, "sees": ["all" if f >= max(h, w) else f"{f} px" for f in found.fields],
+            "finding": f"A linear probe tells the classes apart in {pct(first, 0)} of cases by the first layer's features, in "
+                       f"{pct(last, 0)} by the last one's.",
+            "detail": f"Features averaged over places, of {found.images} test images, in {_FOLDS} folds: a linear probe and the "
+                      "nearest neighbour, each judged on the fold that it has not seen."}
 
 
 def _two_layers(context: Context) -> list[str]:
