@@ -36,7 +36,7 @@ def transforms(x: Tensor) -> Tensor:
     angle = torch.deg2rad(torch.tensor(float(random.choice([*range(-10, 11), 0, 0, 0, 0, 0]))))
     turn = torch.stack([torch.stack([angle.cos(), -angle.sin(), torch.tensor(0.0)]),
                         torch.stack([angle.sin(), angle.cos(), torch.tensor(0.0)])])[None]
-    grid = F.affine_grid(turn, list(x.shape), align_corners=False)
+    grid = F.affine_grid(turn.expand(len(x), 2, 3), list(x.shape), align_corners=False)
     return jitter(F.grid_sample(x, grid, padding_mode="reflection", align_corners=False), 4)
 
 
