@@ -38,6 +38,7 @@ class Subject:
         self.forwards = self.backwards = 0
         self._fast: Callable[[Tensor], Tensor] | None = None
         self._key: tuple = ()
+        self._full: Callable[[Tensor], Tensor] | None = None
         self.least, self.block = 1, 1  # rows to run at least, and a multiple of which to run
 
     @property
@@ -61,7 +62,7 @@ class Subject:
         key = (tuple(sample.shape[1:]), self.precision)
         if self._fast is not None and self._key == key:
             return
-        self._key = key
+        self._key, self._full = key, None
         network = self.model if self.wraps_module else self.model.network
         if self.wraps_module:
             self._fast = engine.frozen(Logits(self.model), sample, self.precision)
@@ -109,6 +110,18 @@ class Subject:
         if logits.isnan().any():
             raise ModelError("the network gives NaN for an image: its predictions mean nothing there")
         return logits
+
+    def surely_not(self, x: Tensor, broken: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return (N,) for which points a fast float32 copy, all at once, already shows that `broken(classes)` will not hold."""
+        if self._full is None:
+            make = engine.frozen(Logits(self.model), x, "fp32") if self.wraps_module else self.model.fast(x, "fp32")
+            self._full = make
+        self.forwards += len(x)
+        with torch.no_grad():
+            logits = self._full(x)
+        top = logits.topk(2, dim=1).values
+        close = top[:, 0] - top[:, 1] <= DOUBT["fp32"] * logits.std(dim=1, correction=0).clamp_min(1e-6)
+        return ~broken(logits.argmax(dim=1)) & ~close
 
     def direct(self, x: Tensor) -> Tensor:
         """Return the network's own logits (N, K) of a whole batch in float32, in evaluation mode, without counting."""
