@@ -19,11 +19,13 @@ def alternate(candidates: dict[str, Callable[[], Any]], repeats: int = 7) -> dic
     """Return seconds of `repeats` calls of each candidate, taken in turns.
 
     In turns, so that whatever else slows the machine slows all of them; and each counted call follows one of the same
-    candidate that is not, so that nobody pays for the caches and the threads that the one before left behind.
+    candidate that is not, and a short rest, so that nobody pays for the caches that the one before left behind, nor
+    for its threads: some libraries' go on spinning for milliseconds and keep a core from whoever comes next.
     """
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(repeats):
         for name, call in candidates.items():
+            time.sleep(0.01)
             call()
             start = time.perf_counter()
             call()

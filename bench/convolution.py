@@ -163,9 +163,9 @@ def banks() -> list[list[Any]]:
                         cv2.filter2D(image, -1, w[f], dst=out[n, f], borderType=cv2.BORDER_CONSTANT)
                 return out
 
-            def overlap_add(x: np.ndarray = x, w: np.ndarray = w) -> np.ndarray:
-                return scipy.signal.oaconvolve(x.astype(np.float32, copy=False)[:, None], w[None, :, ::-1, ::-1], "same",
-                                               axes=(2, 3))
+            def overlap_add(x: np.ndarray = x, w: np.ndarray = w, k: int = k) -> np.ndarray:
+                full = scipy.signal.oaconvolve(x.astype(np.float32, copy=False)[:, None], w[None, :, ::-1, ::-1], axes=(2, 3))
+                return full[:, :, k // 2 : k // 2 + 128, k // 2 : k // 2 + 128]
 
             def engine(tensors: Any = tensors, k: int = k) -> torch.Tensor:
                 return torch.conv2d(tensors[0].float()[:, None], tensors[1][:, None], padding=k // 2)
