@@ -24,7 +24,7 @@ from hubel.nets.embedding import Lean
 from hubel.reuse.body import feature_model
 from hubel.reuse.embed import embed
 from hubel.reuse.learners import Discriminant, Learner
-from hubel.reuse.unlabelled import TransductivePrototypes
+from hubel.reuse.unlabelled import TransductivePrototypes, UnlabelledLearner
 
 
 class FewShotClassifier(ClassifierMixin, BaseEstimator):
@@ -64,7 +64,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         self.learner_ = clone(learner)
         if unlabelled is None:
             self.learner_.fit(self.features_, self.labels_)
-        elif not isinstance(self.learner_, TransductivePrototypes) and not hasattr(self.learner_, "neighbours"):
+        elif not isinstance(self.learner_, UnlabelledLearner):
             raise InputError(f"{type(learner).__name__} learns from labelled images only: leave `unlabelled` out")
         else:
             self.learner_.fit(self.features_, self.labels_, self.embed(unlabelled))

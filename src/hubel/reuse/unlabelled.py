@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_array
 from hubel.reuse.learners import Learner, unit
 
 
-class _Unlabelled(Learner):
+class UnlabelledLearner(Learner):
     """`fit(X, y, unlabelled)`; without `unlabelled`, from the labelled examples alone."""
 
     def fit(self, X: Any, y: Any, unlabelled: Any = None) -> Any:
@@ -28,7 +28,7 @@ class _Unlabelled(Learner):
         return self
 
 
-class TransductivePrototypes(_Unlabelled):
+class TransductivePrototypes(UnlabelledLearner):
     """The nearest prototype, prototypes being adapted by soft k-means on what has no label (Ren et al. 2018, section
     3.1.1: arXiv:1803.00676), after centring on the mean of all (Wang et al. 2019, SimpleShot).
 
@@ -56,12 +56,15 @@ class TransductivePrototypes(_Unlabelled):
         return self.prototypes_ / self.temperature, np.zeros(len(self.prototypes_))
 
 
-class LabelSpreader(_Unlabelled):
-    """Labels spread along the neighbourhood graph of all images: scikit-learn's LabelSpreading (Zhou et al. 2004) on
-    unit-length, centred features. `alpha` is how much an image takes from its neighbours."""
+class LabelSpreader(UnlabelledLearner):
+    """Labels spread between all images, the more the more alike: scikit-learn's LabelSpreading (Zhou et al. 2004) on
+    unit-length, centred features, with likeness exp(-gamma |x - y|^2). `alpha` is how much an image takes from the others.
 
-    def __init__(self, power: float = 1.0, neighbours: int = 7, alpha: float = 0.2) -> None:
-        self.power, self.neighbours, self.alpha = power, neighbours, alpha
+    gamma and alpha were chosen on half of Caltech-101's classes; a graph of 7 nearest neighbours was 15 points worse there.
+    """
+
+    def __init__(self, power: float = 1.0, gamma: float = 10.0, alpha: float = 0.5) -> None:
+        self.power, self.gamma, self.alpha = power, gamma, alpha
 
     def _learn(self, x: np.ndarray, y: np.ndarray) -> None:
         from sklearn.semi_supervised import LabelSpreading
@@ -69,7 +72,7 @@ class LabelSpreader(_Unlabelled):
         every = x if self._rest is None else np.concatenate([x, self._rest])
         self.centre_ = every.mean(0)
         known = np.concatenate([y, np.full(len(every) - len(y), -1)])
-        self._spread = LabelSpreading(kernel="knn", n_neighbors=min(self.neighbours, len(every)), alpha=self.alpha, max_iter=100)
+        self._spread = LabelSpreading(kernel="rbf", gamma=self.gamma, alpha=self.alpha, max_iter=100)
         self._spread.fit(self._directions(every), known)
 
     def _scores(self, x: np.ndarray) -> np.ndarray:
