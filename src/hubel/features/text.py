@@ -2,8 +2,8 @@
 
 Letters are components of one brightness, of like height, side by side. Rows of at least three such components are
 candidates; each is cut out, brought to 24 pixels of height and described by the mean HOG of its windows and by how
-regular it is. The weights (`text.json`) were learned from rendered lines and from rows found in photographs without text
-by `python -m bench.text`, which also measures the detector. Depends on `hog`, NumPy and OpenCV.
+regular it is. The weights (`text.json`) were learned from rendered lines and from rows found in photographs without text;
+`python -m bench.text --train` learns them anew, and without --train measures them. Depends on `hog`, NumPy and OpenCV.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 LONGEST = 1024  # pixels: larger images are reduced first
 HEIGHT, WINDOW = 24, 48
 CELL = 6
-LEVELS = 16  # thresholds
 
 
 @dataclass(frozen=True)
@@ -90,37 +89,20 @@ def find_text(x: Any) -> TextFound:
 def candidates(image: np.ndarray) -> list[Row]:
     """Return rows of at least three like components side by side, in a uint8 (H, W) image.
 
-    Components are regions darker (brighter) than their surroundings, at two sizes of the surroundings, and regions that
-    stay as they are while a threshold rises (after Matas and others, 2002), which stand out on uneven grounds too.
+    Components are regions darker (brighter) than the mean of their surroundings, for surroundings of two sizes.
     """
     import cv2
 
     rows: list[Row] = []
     if min(image.shape) <= 8:
         return rows
-    for bright in (False, True):
-        found = [_steady(255 - image if bright else image)]
-        for size in (15, 41):
+    for size in (15, 41):
+        for bright in (False, True):
             kind = cv2.THRESH_BINARY if bright else cv2.THRESH_BINARY_INV
             mask = cv2.adaptiveThreshold(image, 255, cv2.ADAPTIVE_THRESH_MEAN_C, kind, size, -12 if bright else 12)
-            found.append(np.asarray(cv2.connectedComponentsWithStats(mask, connectivity=8)[2][1:]))
-        for stats in found:
+            stats = np.asarray(cv2.connectedComponentsWithStats(mask, connectivity=8)[2][1:])
             rows += [Row(_around(parts), parts, bright) for parts in _chains(_letters(stats), image.shape)]
     return rows
-
-
-def _steady(image: np.ndarray) -> np.ndarray:
-    """Return left, top, width, height, area of dark regions that are nearly the same at two neighbouring thresholds."""
-    import cv2
-
-    levels = np.unique(np.quantile(image, (0.01, 0.99)).round())
-    found = [np.asarray(cv2.connectedComponentsWithStats((image <= level).astype(np.uint8), connectivity=8)[2][1:])
-             for level in np.linspace(levels[0], levels[-1], LEVELS + 2)[1:-1]]
-    stats = np.concatenate([s[(s[:, 3] >= 7) & (s[:, 3] <= 300) & (s[:, 4] >= 8)] for s in found])
-    if not len(stats):
-        return stats
-    _, first, times = np.unique(stats[:, :4] // 3, axis=0, return_index=True, return_counts=True)
-    return stats[first[times > 1]]
 
 
 def _letters(stats: np.ndarray) -> np.ndarray:
