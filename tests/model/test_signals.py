@@ -89,7 +89,7 @@ def test_a_model_learns_pitches_from_a_data_set_of_sound_at_another_rate():
     source = load((x, y), rate=2 * RATE)
     model = sound_model()
     model.compile("adamw", learning_rate=0.01)
-    model.fit(source.train.at_rate(RATE), epochs=6, batch_size=12, verbose=0, augment="sound", seed=0)
+    model.fit(source.train.at_rate(RATE), epochs=20, batch_size=8, verbose=0, seed=0)
     assert model.evaluate(source.test, return_dict=True)["accuracy"] > 0.9
     np.testing.assert_array_equal(model.predict(source.test).argmax(1), model.predict(source.test.at_rate(RATE)).argmax(1))
     with pytest.raises(InputError, match="takes sound"):

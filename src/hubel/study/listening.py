@@ -16,7 +16,7 @@ from hubel import nets
 from hubel.data import SeriesDataset, Source
 from hubel.errors import DataError
 from hubel.model import Model, Signals, Sound
-from hubel.study.teach import Taught, batch_size, hold_out
+from hubel.study.teach import Taught, hold_out
 
 LONGEST = 2**20  # samples: what longer recordings are cropped to
 _FRAMES = 256  # of a spectrogram at most: longer hops before larger pictures
@@ -30,7 +30,7 @@ def listened(source: Source, *, minutes: float | None, epochs: int | None, seed:
     model = sound_model(train, seed) if source.kind == "sound" else series_model(train, seed)
     model.network.to(device)
     chosen: Any = epochs or (None if minutes else default_epochs(len(train)))
-    size = min(max(batch_size(len(train)), 32), 64)
+    size = int(np.clip(2 ** round(np.log2(len(train) / 12)), 8, 64))
     model.compile("adamw", metrics=("accuracy",))
     history = model.fit(train, epochs=chosen, batch_size=size, validation_data=held, seed=seed, minutes=minutes,
                         checkpoint=checkpoint, verbose=verbose, learning_rate=0.01 if source.kind == "sound" else 0.003,
