@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,8 @@ if "HUBEL_CACHE" not in os.environ:  # what is measured and kept during the test
     os.environ["HUBEL_CACHE"] = tempfile.mkdtemp(prefix="hubel-tests-")
     atexit.register(shutil.rmtree, os.environ["HUBEL_CACHE"], ignore_errors=True)
 os.environ.setdefault("MPLBACKEND", "Agg")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background of a script: Ctrl-C is to be tested
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("hubel", deadline=None, derandomize="CI" in os.environ)  # no test asserts a time
 settings.load_profile("hubel")
 

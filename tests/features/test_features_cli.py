@@ -93,12 +93,15 @@ def test_a_spoken_word_is_found_inside_a_longer_recording(tmp_path, capsys):
     rng = np.random.default_rng(0)
     starts = np.cumsum([0] + [len(w) + 800 for w in words])
     long = np.concatenate([np.concatenate([w, np.zeros(800, np.float32)]) for w in words])
-    long = 0.6 * long + rng.normal(0, 0.3 * np.std(long), len(long))
+    noise = 0.3 * np.std(long)
+    long = 0.6 * long + rng.normal(0, noise, len(long))
     write_sound(tmp_path / "long.wav", long, 8000)
     for which in (3, 12, 27):
         assert run(["match", str(files[which]), str(tmp_path / "long.wav"), "-o", str(tmp_path / "m"), "--json"]) == 0
         found = json.loads(capsys.readouterr().out)["files"][0]["found"]
-        assert found[0]["score"] > 0.9 and all(other["score"] < 0.85 for other in found[1:])  # the word's other takes
+        expected = 1 / np.sqrt(1 + (noise / (0.6 * np.std(words[which]))) ** 2)  # of a word and itself in such noise
+        assert found[0]["score"] == pytest.approx(expected, abs=0.02)
+        assert all(other["score"] < found[0]["score"] - 0.03 for other in found[1:])  # the word's other takes
         assert found[0]["seconds"][0] == pytest.approx(starts[which] / 8000, abs=1e-3)
     assert (tmp_path / "m" / "long.match.png").exists()
 

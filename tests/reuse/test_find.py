@@ -69,11 +69,13 @@ def test_index_finds_what_brute_force_finds(tmp_path: Path) -> None:
     build_index(Features(x, files, ("a",) * 600), tmp_path / "i")
     index = open_index(tmp_path / "i")
     asked = x[:20] + 0.1
+    first = 0
     for row, line in zip(asked, index.search(asked, 5), strict=True):
         cosine = unit(row[None]) @ unit(x).T
         order = np.argsort(-cosine[0])[:5]
         assert len({a.file for a in line} & {files[i] for i in order}) >= 4
-        assert line[0].file == files[order[0]] and line[0].similarity == pytest.approx(cosine.max(), abs=2e-3)
+        first += line[0].file == files[order[0]] and line[0].similarity == pytest.approx(cosine.max(), abs=2e-3)
+    assert first >= 18  # the index is approximate, and built by several threads
     assert len(index) == 600 and index.recall(asked, x) > 0.95
     with pytest.raises(InputError, match="index of 24"):
         index.search(np.ones((1, 5), np.float32))
