@@ -58,7 +58,7 @@ def make_plan(multiply_adds: float, test_images: int, classes: int, minutes: flo
     attacked = _round(seconds["attack"] / (3 * steps * gradient))
     shown = min(classes, 12)
     embedded = max(20 * classes, int(seconds["labels"] / EMBEDDED / 3))  # a third are test images
-    class_steps = int(min(256, max(48, seconds["classes"] / (max(shown, 1) * gradient))))
+    class_steps = int(min(256, max(96, seconds["classes"] / (max(shown, 1) * gradient))))
     return Plan(attacked=max(8, min(attacked, 256, test_images)), attack_steps=steps,
                 excited=max(16, min(test_images, int(seconds["exciting"] / (2 * forward)), 10_000)),
                 layers=2, units=8, per_unit=6, classes=shown, class_steps=class_steps, decisions=6, mistakes=12,
