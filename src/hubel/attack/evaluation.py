@@ -19,7 +19,6 @@ import torch
 from hubel.attack.distrust import Flag, after_evaluation, distrust
 from hubel.attack.eot import Expectation
 from hubel.attack.evaluated import Evaluation, StageCount
-from hubel.attack.interrupt import Interrupted
 from hubel.attack.journal import Event, Journal
 from hubel.attack.loop import run
 from hubel.attack.progress import Bar
@@ -30,6 +29,7 @@ from hubel.attack.tasks import Hit, Points, Task
 from hubel.attack.threat import norm_name
 from hubel.errors import InputError
 from hubel.model.fingerprint import weights_hash
+from hubel.training.interrupt import Interrupt
 
 EPS = {"linf": "8/255", "l2": 0.5, "l1": 12.0}  # what is usual for CIFAR; RobustBench's for linf and l2
 
@@ -63,16 +63,16 @@ def robust_evaluation(model: Any, x: Any, y: Any, norm: Any = "linf", eps: float
     right = torch.nonzero(before == points.y).flatten().tolist()
     about = {"weights": _hash(subject), "images": f"{len(points.x)} {hash_of(points)}", "norm": name, "version": version,
              "eps": [float(s) for s in sizes], "precision": precision, "seed": seed}
-    with Journal(journal, about, tuple(points.x.shape[1:])) as diary, Interrupted() as interrupted:
+    with Journal(journal, about, tuple(points.x.shape[1:])) as diary, Interrupt() as interrupt:
         deadline = None if minutes is None else began + 60 * minutes
 
         def halt() -> bool:
-            return interrupted.asked or (deadline is not None and time.perf_counter() > deadline)
+            return interrupt.requested or (deadline is not None and time.perf_counter() > deadline)
 
         board = _Board(subject, points, stages, sizes, right, diary)
         with Bar("robust evaluation", len(right), progress) as bar:
             board.work(halt, batch_size, bar)
-        stopped = None if board.complete else "interrupted" if interrupted.asked else f"the budget of {minutes:g} min is spent"
+        stopped = None if board.complete else "interrupted" if interrupt.requested else f"the budget of {minutes:g} min is spent"
     result = board.evaluation(version, before, confidence, stopped, time.perf_counter() - began)
     flags: tuple[Flag, ...] = after_evaluation(result, subject)
     if check and stopped is None and version != "rand":
