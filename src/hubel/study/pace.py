@@ -1,12 +1,13 @@
-"""How fast the machine, busy as it is, runs a model: what a budget in minutes is divided by. Depends on model."""
+"""How fast the machine, busy as it is, runs a model: what a budget in minutes is divided by. Depends on engine and model."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-import torch
 from torch import Tensor
+
+from hubel.engine.precision import input_gradient
 
 _REPEATS = 2
 
@@ -18,8 +19,6 @@ def measured_rate(model: Any, x: Tensor, multiply_adds: float) -> float:
     times = []
     for _ in range(1 + _REPEATS):
         began = time.perf_counter()
-        with torch.enable_grad():
-            pixels = x.detach().clone().requires_grad_()
-            torch.autograd.grad(fast(pixels).logsumexp(1).sum(), pixels)
+        input_gradient(fast, x)
         times.append(time.perf_counter() - began)
     return 3 * max(multiply_adds, 1.0) * len(x) / max(times[1:])
