@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 from hubel.attack.pgd import pgd
 from hubel.attack.result import AttackResult, eps_text
 from hubel.errors import InputError
+from hubel.replacing import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,9 +43,8 @@ class Demonstration:
         if path.suffix.lower() != ".png":
             raise InputError(f"{path}: give a name that ends in .png; other formats lose the very differences that matter")
         pixels = self.image[..., 0] if self.image.shape[-1] == 1 else self.image
-        partial = path.with_name(f"{path.name}.{os.getpid()}")
-        Image.fromarray(pixels).save(partial, format="PNG")
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            Image.fromarray(pixels).save(partial, format="PNG")
         return path
 
     def __str__(self) -> str:

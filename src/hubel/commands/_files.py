@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from hubel.replacing import replacing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,12 +109,8 @@ def places(paths: Sequence[Path], folder: Path, ending: str) -> list[Path]:
 def write(path: Path, save: Callable[[Path], Any]) -> None:
     """Call save(temporary path), then rename: nobody ever sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
+    with replacing(path) as partial:
         save(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_image(path: Path, pixels: np.ndarray) -> None:

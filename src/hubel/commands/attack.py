@@ -111,10 +111,8 @@ def _class(name: str, classes: tuple[str, ...]) -> int:
 
 
 def _write(path: Path, figure: Any) -> None:
-    import os
-
     from hubel.look.draw import png
+    from hubel.replacing import replacing
 
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    partial.write_bytes(png(figure))
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        partial.write_bytes(png(figure))

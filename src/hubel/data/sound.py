@@ -14,6 +14,7 @@ import scipy.io.wavfile
 
 from hubel.data.decode import _read_bytes
 from hubel.errors import DataError, InputError
+from hubel.replacing import replacing
 
 SOUND_EXTENSIONS = frozenset((".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au"))
 
@@ -51,12 +52,8 @@ def read_sound(path: str | os.PathLike[str], rate: int | None = None, mono: bool
 def write_sound(path: str | os.PathLike[str], samples: np.ndarray, rate: int) -> None:
     """Write samples (T,) or (T, C) in -1..1 as a 16-bit WAV, under a temporary name first; louder ones are clipped."""
     values = np.round(np.clip(np.asarray(samples, dtype=np.float64), -1, 1) * 32767).astype(np.int16)
-    partial = Path(f"{path}.{os.getpid()}")
-    try:
+    with replacing(path) as partial:
         scipy.io.wavfile.write(partial, rate, values)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def resample(samples: np.ndarray, have: int, want: int) -> np.ndarray:

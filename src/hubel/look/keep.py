@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from hubel.errors import InputError
 from hubel.look.topk import TopK
+from hubel.replacing import replacing
 
 
 def save(path: Path, tops: dict[str, TopK], about: dict[str, str], done: int) -> None:
@@ -15,9 +15,8 @@ def save(path: Path, tops: dict[str, TopK], about: dict[str, str], done: int) ->
     from safetensors.torch import save_file
 
     tensors = {f"{name}/{key}": value.contiguous() for name, top in tops.items() for key, value in top.state().items()}
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    save_file(tensors, partial, metadata={"look": json.dumps({**about, "done": done}, sort_keys=True)})
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        save_file(tensors, partial, metadata={"look": json.dumps({**about, "done": done}, sort_keys=True)})
 
 
 def load(path: Path, about: dict[str, str]) -> tuple[dict[str, TopK], int] | None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 import base64
 import html
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from hubel.look.draw import png
+from hubel.replacing import replacing
 
 STYLE = ("body{font:16px/1.5 system-ui,sans-serif;color:#1f2430;max-width:960px;margin:0 auto;padding:16px}"
          "img{max-width:100%;width:480px}code{background:#f1f2f4;padding:2px 4px;overflow-wrap:anywhere}"
@@ -55,6 +55,5 @@ def _note(text: str) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        partial.write_bytes(content)

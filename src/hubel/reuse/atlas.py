@@ -19,6 +19,7 @@ import numpy as np
 
 from hubel.errors import InputError
 from hubel.look.draw import INK, MUTED, Group, Shown, canvas, sheet
+from hubel.replacing import replacing
 from hubel.reuse.learners import unit
 
 if TYPE_CHECKING:
@@ -89,9 +90,8 @@ class Atlas(Shown):
         data = json.dumps({"images": images, "typical": self.typical, "outliers": self.outliers, "colours": COLOURS})
         title = html.escape(f"{len(self.files):,} images, {len(self.typical)} clusters")
         page = page.replace("{{title}}", title).replace("{{data}}", data.replace("<", "\\u003c"))
-        new = path.with_name(f".{path.name}.{os.getpid()}.new")
-        new.write_text(page, "utf-8")
-        os.replace(new, path)
+        with replacing(path) as partial:
+            partial.write_text(page, "utf-8")
         return path
 
 
