@@ -10,7 +10,9 @@ import torch
 from PIL import Image
 from torch import nn
 
+from hubel import engine
 from hubel.attack import fgsm, pgd
+from hubel.attack.subject import Subject
 from hubel.errors import HubelError, InputError
 
 SHAPES = [(1, 5, 7), (3, 8, 4), (2, 1, 9)]
@@ -141,6 +143,17 @@ def case():
     model, x = network(), np.random.default_rng(1).integers(0, 256, (24, 10, 12, 1)).astype(np.uint8)
     y = model(torch.from_numpy(x.transpose(0, 3, 1, 2)).float() / 255).argmax(1).numpy()
     return model, x, y
+
+
+def test_the_fast_copy_is_tried_on_the_same_images_in_any_order(case, monkeypatch):
+    """Whether bf16 will do can depend on the images it is tried on."""
+    model, x, _ = case
+    pixels, tried = torch.from_numpy(x.transpose(0, 3, 1, 2)).float() / 255, []
+    frozen = engine.frozen
+    monkeypatch.setattr(engine, "frozen", lambda network, sample, *rest: tried.append(sample) or frozen(network, sample, *rest))
+    for order in (np.arange(len(x)), np.random.default_rng(0).permutation(len(x))):
+        Subject(model).ready(pixels[order])
+    assert len(tried) == 2 and len(tried[0]) == 8 and torch.equal(*tried)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])

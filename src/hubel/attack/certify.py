@@ -132,7 +132,7 @@ def smoothed(model: Any, x: Any, y: Any, sigma: float = 0.25, *, n: int = 10_000
         raise InputError(f"sigma={sigma}, n={n}, first={first} and at={at} must be above 0, alpha={alpha} in 0..1")
     subject = Subject(model, "fp32")
     pixels = subject.prepare(x).detach()
-    subject.ready(pixels[:8])
+    subject.ready(pixels)
     k = subject.outputs(pixels)
     labels = np.full(len(pixels), ABSTAINED - 1) if y is None else as_classes(y, len(pixels), subject.names(k), "labels").numpy()
     keys = sample_keys(pixels, torch.zeros(len(pixels), dtype=torch.long), seed)

@@ -89,7 +89,7 @@ def distrust(model: Any, x: Any, y: Any, norm: Any = "linf", eps: float | str = 
     pixels = subject.prepare(x).detach()
     if precision == "uint8":
         pixels = (pixels * 255).round() / 255
-    subject.ready(pixels[:8])
+    subject.ready(pixels)
     labels = as_classes(y, len(pixels), subject.names(subject.outputs(pixels)), "labels")
     head = torch.arange(min(len(pixels), 2 * images))
     right = (subject.predictions(pixels[head])[0] == labels[head]).nonzero().flatten()[:images]

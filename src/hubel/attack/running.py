@@ -80,7 +80,7 @@ def opened(subject: Subject, x: Any, y: Any, norm: str, target: Any, precision: 
         raise InputError("attacks work on pixels in 0..1: this model's inputs lie outside")
     if precision == "uint8":
         pixels = (pixels * 255).round().div_(255)
-    subject.ready(pixels[:8])
+    subject.ready(pixels)
     classes = subject.outputs(pixels)
     if classes < 2:
         raise ModelError(f"an attack needs at least 2 classes, the network gives {classes} outputs")

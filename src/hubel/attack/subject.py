@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hubel import engine
+from hubel.attack.streams import sample_keys
 from hubel.engine.choices import choose
 from hubel.errors import ModelError
 from hubel.model.outputs import Logits
@@ -57,11 +58,17 @@ class Subject:
         """Return the class names, or numbers for a plain module."""
         return tuple(str(i) for i in range(classes)) if self.wraps_module else tuple(self.model.classes)
 
-    def ready(self, sample: Tensor) -> None:
-        """Get the fast copy for inputs like `sample` (up to 8 of them are run), and see whether it needs whole blocks."""
-        key = (tuple(sample.shape[1:]), self.precision)
+    def ready(self, images: Tensor) -> None:
+        """Get the fast copy for inputs like `images` (up to 8 of them are run), and see whether it needs whole blocks.
+
+        Which of them are run does not depend on their order: the copy's precision, and with it every verdict, is chosen
+        by what it makes of them.
+        """
+        key = (tuple(images.shape[1:]), self.precision)
         if self._fast is not None and self._key == key:
             return
+        names = sample_keys(images, torch.zeros(len(images)), 0)
+        sample = images[sorted(range(len(images)), key=names.__getitem__)[:BLOCK]]
         self._key, self._full = key, None
         network = self.model if self.wraps_module else self.model.network
         if self.wraps_module:

@@ -42,7 +42,7 @@ def transfer(source: Any, model: Any, x: Any, y: Any, eps: float | str, norm: An
     points, before, confidence = opened(victim, x, y, name, target, precision, seed)
     sources = [Subject(s) for s in (source if isinstance(source, (list, tuple)) else [source])]
     for s in sources:
-        s.ready(points.x[:8])
+        s.ready(points.x)
     climb = loss_named(loss)
     right = torch.nonzero(~points.broken(before, torch.arange(len(before)))).flatten()
     hits: dict[int, Hit] = {}
