@@ -1,12 +1,15 @@
-# make demo · make test · make lint: each sets up what it needs in .venv and nowhere else.
+# make demo · make studio · make test · make lint: each sets up what it needs in .venv and nowhere else.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow lint types check clean
+.PHONY: demo studio test test-slow lint types check clean
 
 demo: $(VENV)/.installed
 	$(BIN)/hubel study digits
+
+studio: $(VENV)/.installed-studio
+	$(BIN)/hubel studio
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m "not slow"
@@ -27,6 +30,10 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml setup.py constraints.txt $(wildcard src/hubel/convolve/native/*) | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.installed-studio: $(VENV)/.installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[studio]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
