@@ -22,6 +22,7 @@ from hubel.attack.subject import Subject
 from hubel.attack.tasks import Hit, Points, Task
 from hubel.attack.threat import length, on_levels, rows
 from hubel.attack.verify import confirmed, settle
+from hubel.progress import tell
 
 State = dict[str, Tensor]
 BATCH_PIXELS = 64 * 3 * 224 * 224  # values in a batch: 64 colour photos of 224 px, at most MOST samples
@@ -78,7 +79,10 @@ def run(subject: Subject, search: Search, points: Points, tasks: Iterable[Task],
     active: list[Task] = []
     state: State = {}
     odds = _Odds()
+    steps = 0
     while (queue or active) and not (halt is not None and halt()):
+        tell(search.name, steps, 0)
+        steps += 1
         new = [queue.popleft() for _ in range(min(size - len(active), len(queue)))]
         if new:
             state = _joined(state, _begun(search, points, new))

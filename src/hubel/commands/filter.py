@@ -23,6 +23,7 @@ def filter(
     length: Annotated[int, typer.Option(help="Of lines, in pixels.", min=1)] = 25,
     weights: Annotated[str | None, typer.Option(help="For kind weights: a kernel's rows, '0 1 2; 2 2 0; 0 1 2'.")] = None,
     border: Annotated[str, typer.Option(help="Beyond the edge: zeros, nearest, symmetric, mirror or wrap.")] = "mirror",
+    stride: Annotated[int, typer.Option(help="Answer for every so many pixels or samples only.", min=1)] = 1,
     numbers: Annotated[bool, typer.Option("--numbers", help="Also write the answers as float32 .npy files.")] = False,
 ) -> int:
     """Filter images, sound or series by hand-made kernels: smooth, edges, gabor, lines.
@@ -62,7 +63,7 @@ def filter(
         x, rate = _files.read(path)
         own = taps[None] if taps is not None and taps.ndim == 1 and x.ndim > 1 else taps
         result = apply_filter(kind, x, sigma=sigma, angle=angle, size=size, wavelength=wavelength, length=length,
-                              weights=own, border=border)
+                              weights=own, border=border, stride=stride)
         name = targets[path].name
         if x.ndim > 1:
             target = out / f"{name}.png"
@@ -70,7 +71,7 @@ def filter(
         elif rate is not None:
             target = out / f"{name}.wav"
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_sound(target, result.values, rate)
+            write_sound(target, result.values, max(1, rate // stride))
         else:
             target = out / f"{name}.csv"
             _files.write_text(target, "".join(f"{v:.9g}\n" for v in result.values))

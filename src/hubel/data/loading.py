@@ -41,7 +41,7 @@ def load(source: Any, *, seed: int = 0, test_fraction: float = 0.2, limit: int |
 
     Parameters
     ----------
-    source : 'digits' (scikit-learn's 1,797 digits of 8 x 8 pixels);
+    source : 'digits' (scikit-learn's 1,797 digits of 8 x 8 pixels); 'samples' (the photographs of `data.samples`);
         a folder with a subfolder of images for each class, or with train/ and test/ (or val/) that hold such;
         a folder with MNIST's IDX files (.gz or not) or with CIFAR-10's or -100's binary batches;
         the same of sound files (WAV; FLAC, OGG, MP3 with soundfile), or sound files named CLASS_SPEAKER_TAKE.wav;
@@ -74,6 +74,10 @@ def load(source: Any, *, seed: int = 0, test_fraction: float = 0.2, limit: int |
     ask = Ask(seed, test_fraction, limit, kind, rate, hold_out)
     if isinstance(source, str) and source == "digits" and not Path(source).exists():
         return _from_parts(_builtin_digits(), "digits", ask, digit=True)
+    if isinstance(source, str) and source == "samples" and not Path(source).exists():
+        from hubel.data.samples import samples_parts
+
+        return _from_parts(samples_parts(), "samples", ask)
     if isinstance(source, (str, os.PathLike)):
         return _from_path(Path(source).expanduser(), ask)
     if isinstance(source, (tuple, list)) and len(source) == 2:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,12 +85,13 @@ class _Options:
 
 
 def apply_filter(kind: str, x: Any, *, sigma: float | None = None, angle: float | None = None, size: int | None = None,
-                 wavelength: float = 6.0, length: int = 25, weights: Any = None, border: str = "mirror") -> Filtered:
+                 wavelength: float = 6.0, length: int = 25, weights: Any = None, border: str = "mirror", stride: int = 1
+                 ) -> Filtered:
     """Apply the filter called `kind` (one of `KINDS`) to an image (H, W[, C]), uint8 or 0..1, or a series (T,).
 
     sigma : of Gaussians, in pixels; angle : of edges and lines in degrees, 90 is vertical, None is whichever answers most;
     size : of a uniform average; wavelength : of Gabor filters; length : of lines; weights : of kind 'weights';
-    border : see `hubel.convolve.BORDERS`.
+    border : see `hubel.convolve.BORDERS`; stride : only places 0, stride, 2 stride, ... of each axis are answered for.
 
     Raises InputError for an unknown kind, one that needs an image where x is a series, or a value it cannot use.
     """
@@ -99,6 +100,10 @@ def apply_filter(kind: str, x: Any, *, sigma: float | None = None, angle: float 
 
         near = difflib.get_close_matches(kind, KINDS, 1)
         raise InputError(f"no filter {kind!r}: " + (f"did you mean {near[0]!r}?" if near else f"one of {', '.join(KINDS)}"))
+    if isinstance(stride, bool) or not isinstance(stride, (int, np.integer)) or stride < 1:
+        raise InputError(f"stride={stride!r} must be a whole number of at least 1")
+    if stride > 1 and kind == "pyramid":
+        raise InputError(f"stride={stride}: a pyramid has strides of its own, leave it out")
     x = np.asarray(x)
     if x.ndim == 1 and kind not in SERIES:
         raise InputError(f"filter {kind!r} is for images: series take {', '.join(SERIES)}")
@@ -108,7 +113,8 @@ def apply_filter(kind: str, x: Any, *, sigma: float | None = None, angle: float 
         raise InputError(f"x ({x.dtype}) must hold finite real numbers")
     weights = None if weights is None else np.asarray(weights, dtype=float)
     options = _Options(sigma, angle, size, wavelength, length, weights, border)
-    return KINDS[kind](kind, x, options)
+    answer = KINDS[kind](kind, x, options)
+    return answer if stride == 1 else replace(answer, values=answer.values[(slice(None, None, stride),) * min(x.ndim, 2)])
 
 
 def _floats(x: np.ndarray) -> np.ndarray:

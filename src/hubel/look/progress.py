@@ -1,4 +1,4 @@
-"""A progress bar with a rate and a time left on a terminal; silence elsewhere. Depends on Rich."""
+"""A progress bar with a rate and a time left on a terminal; elsewhere only listeners hear of it. Depends on Rich, hubel.progress."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
+from hubel.progress import tell
+
 T = TypeVar("T")
 
 
 def track(steps: Iterable[T], total: int, what: str, unit: str = "images", size: Any = lambda step: 1) -> Iterator[T]:
     """Yield from `steps`, each of which counts for `size(step)` of `total` units."""
     if not sys.stderr.isatty():
-        yield from steps
+        done = 0
+        for step in steps:
+            yield step
+            done += size(step)
+            tell(what, done, total)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,5 +30,6 @@ def track(steps: Iterable[T], total: int, what: str, unit: str = "images", size:
         for step in steps:
             yield step
             bar.update(task, advance=size(step))
+            tell(what, bar.tasks[0].completed, total)
             speed = bar.tasks[0].speed
             bar.update(task, rate=f"{speed:,.0f} {unit}/s" if speed and speed >= 10 else f"{speed or 0:.1f} {unit}/s")

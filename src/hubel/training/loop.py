@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hubel.errors import DivergedError
+from hubel.progress import tell
 from hubel.training import evaluation, losses, metrics, schedules
 from hubel.training.averaging import Ema, Lookahead
 from hubel.training.callbacks import Callback
@@ -189,6 +190,7 @@ class Run:
         for callback in self._on_batch:
             callback.on_train_batch_end(self.batch - 1, self.logs())
         self.display.step(self.batch, self.seen, self.logs, self.share, self.elapsed)
+        tell("training", self.share, 1)
 
     def _learn(self, mean: Tensor) -> None:
         """Gradients, and a step when as many batches as asked for have been added up."""
