@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from hubel.errors import ModelError
-from hubel.nets import layers
+from hubel.nets import layers, upward
 from hubel.nets.registry import rebuild
 from hubel.nets.residual import Residual
 from hubel.nets.resnet import ResidualBlock
@@ -44,7 +44,7 @@ KNOWN: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
 }
 _BIASED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 OURS: dict[str, Any] = {
-    name: kind for name, kind in {**vars(layers), "Residual": Residual}.items()
+    name: kind for name, kind in {**vars(layers), **upward.LAYERS, "Residual": Residual}.items()
     if isinstance(kind, type) and issubclass(kind, layers.Layer) and not name.startswith("_") and kind is not layers.Layer
 }
 
