@@ -29,7 +29,7 @@ def test_facts_are_found_by_their_key_alone(tmp_path: Path) -> None:
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     first, second = Folder(tmp_path), Folder(tmp_path)
     first.lock()
-    with pytest.raises(InputError, match="another study"):
+    with pytest.raises(InputError, match="another run"):
         second.lock()
     first.unlock()
     second.lock()

@@ -47,7 +47,7 @@ class Folder:
             self._lock = os.open(self.path / ".lock", os.O_CREAT | os.O_RDWR)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise InputError(f"another study is being written to {self.path}: wait for it or give another --out") from error
+            raise InputError(f"another run writes to {self.path}: wait for it or give another --out") from error
         except OSError as error:
             raise InputError(f"{self.path} cannot be written to: {error.strerror or error}") from error
 

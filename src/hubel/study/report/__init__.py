@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
 from markupsafe import Markup
 
+import hubel
 from hubel.study.report.code import study as command_of
 from hubel.study.report.headline import Key, about, headline, title
 from hubel.study.report.limits import section_limits
@@ -22,7 +24,7 @@ from hubel.study.report.section_look import section_decisions, section_exciting,
 from hubel.study.report.section_made import section_made
 from hubel.study.report.section_training import section_training
 
-__all__ = ["Figure", "Key", "Section", "headline", "render", "sections"]
+__all__ = ["Figure", "Key", "Section", "document", "headline", "render", "sections"]
 
 SECTIONS = (section_data, section_training, section_accuracy, section_mistakes, section_filters, section_exciting,
             section_decisions, section_attack, section_kshot, section_limits, section_made)
@@ -37,12 +39,19 @@ def sections(facts: Facts, folder: Path) -> list[Section]:
 
 def render(facts: Facts, folder: Path) -> str:
     """The report as HTML. `folder` holds the pictures that the facts name; they are put into the page."""
+    footer = Markup("Made by Hubel {} with <code>{}</code>.").format(facts["hubel"], command_of(facts))
+    return document(brand="Hubel study", title=title(facts), about=about(facts), headline=headline(facts),
+                    sections=sections(facts, folder), footer=footer, version=facts["hubel"])
+
+
+def document(*, brand: str, title: str, about: str, headline: Sequence[Key], sections: Sequence[Section], footer: Markup,
+             version: str = hubel.__version__) -> str:
+    """A page of this style: a strip of key figures, contents, sections. Also what `hubel claims` writes."""
     from jinja2 import Environment, StrictUndefined
 
     here = resources.files(__package__)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string((here / "report.html.jinja").read_text("utf-8"))
-    return template.render(
-        version=facts["hubel"], title=title(facts), about=about(facts), headline=headline(facts),
-        sections=sections(facts, folder), css=Markup((here / "report.css").read_text("utf-8")),
-        footer=Markup("Made by Hubel {} with <code>{}</code>.").format(facts["hubel"], command_of(facts)))
+    css = Markup((here / "report.css").read_text("utf-8"))
+    return template.render(version=version, brand=brand, title=title, about=about, headline=headline, sections=sections,
+                           css=css, footer=footer)
