@@ -25,6 +25,10 @@ types: $(VENV)/.installed-dev
 
 check: lint types test
 
+notebooks: $(VENV)/.installed-dev
+	$(BIN)/pip install --quiet --constraint constraints.txt jupytext
+	$(BIN)/jupytext --to ipynb examples/*.py
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 

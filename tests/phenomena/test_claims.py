@@ -26,6 +26,27 @@ DIRECTIONS: dict[str, list[tuple[str, float, float]]] = {
     "polynomials": [("train", 0, 1e-10), ("recovers", 10, math.inf), ("algorithm", 1.1, math.inf)],
     "double-descent": [("peak", 1.5, 100), ("rise", 1.2, 100), ("network", 0.5, 2)],
     "random-labels": [("train", 0.9, 1), ("test", 0, 0.25), ("test_true", 0.7, 1)],
+    "little-overfitting": [("train", 0.99, 1), ("gap", 0, 0.1)],
+    "dropout": [("gap", 0.2, 1), ("gap_without", 0.02, 0.5)],
+    "residual": [("difference", 0.1, 1)],
+    "augmentation": [("robust", 0.02, 1)],
+    "depth-or-width": [("gain", 0.0, 1)],
+    "vertical-edges": [("edges_auc", 0, 1), ("lines_auc", 0, 1)],
+    "gabor-filters": [("over_random", 0, 1)],
+    "abstraction": [("gain", 0.1, 1), ("selective", 1, 10)],
+    "adversarial": [("worst", 0, 0.5), ("noise", 0.5, 1)],
+    "universal": [("worst", 0, 0.3), ("noise", 0.6, 1), ("transfer", 0.05, 1)],
+    "gradient-ascent": [("ascent", 0.7, 1), ("more", 0.1, 1), ("loss", 0.9, 1)],
+    "one-shot": [("features", 0.4, 1), ("worth", 0.1, 1)],
+    "nearest-neighbour": [("apart", 0, 0.2), ("overlap", 0.2, 0.5)],
+    "bottleneck": [("stranger", 0.9, 1)],
+    "convolutional-autoencoder": [("photographs", 0.5, 2), ("digits", 0.3, 2)],
+    "unsupervised-features": [("same", -0.05, 0.3), ("other", -0.4, 0.2)],
+    "exciting-inputs": [("stronger", 0.8, 1), ("noise", 0, 0.7), ("recognised", 0.6, 1), ("rougher", 1.2, 10)],
+    "label-smoothing": [("accuracy", -0.05, 0.1), ("with", 0.02, 0.4)],
+    "ensembles": [("accuracy", -0.005, 0.1), ("noise", 0, 0.1)],
+    "adam-or-sgd": [("generalises", -0.1, 0.1)],
+    "hardening": [("robust", 0.1, 1)],
 }
 
 
@@ -52,6 +73,19 @@ def test_every_claim_is_a_short_lesson_with_everything_written_down() -> None:
         assert claim.seconds[0] <= 75 and claim.seconds[1] <= 20, "a default claim takes about a minute, a quick one some seconds"
         assert all((need.at_least is None) != (need.at_most is None) for need in claim.needs)
         assert [claim.cost(size) for size in SIZES] == sorted(claim.seconds, reverse=True)
+
+
+def test_pairs_are_ordered_as_the_roc_curve_says_and_better_is_a_difference() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    from hubel.phenomena.claims.vertical_edges import better, ordered
+
+    rng = np.random.default_rng(0)
+    city = np.repeat([1, 0], 40)
+    edges, lines = rng.integers(0, 9, 80).astype(float), rng.normal(size=80) + 2 * city
+    assert np.isclose(ordered(edges, city), roc_auc_score(city, edges))
+    found = better(edges, lines, city, 0, draws=200)
+    assert np.isclose(found.value, roc_auc_score(city, lines) - roc_auc_score(city, edges)) and 0.1 < found.low < found.value < found.high
 
 
 @pytest.mark.parametrize("name", ["polynomials", "random-labels"])

@@ -96,6 +96,7 @@ class _Batch:
             self.say(f"{len(self.done)} of {len(self.wanted)} claims are in {self.folder.path} already")
         pool = ProcessPoolExecutor(max(workers, 1), multiprocessing.get_context("spawn"), initializer=_quiet)
         running: dict[Future[dict[str, Any]], Claim] = {}
+        finished = False
         try:
             while waiting or running:
                 while waiting and len(running) < workers:
@@ -107,15 +108,16 @@ class _Batch:
                     running[pool.submit(_measure, claim.name, self.size, self.seed, str(self.folder.path), self.keys[claim.name])] = claim
                 for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
                     self._take(running.pop(future), future)
+            finished = True
             return self._write()
         except KeyboardInterrupt:
             self._write()
             self.say(f"stopped: {count(len(self.done), 'claim')} {'is' if len(self.done) == 1 else 'are'} kept, the same command goes on")
             raise
         finally:
-            for process in list((pool._processes or {}).values()):
-                if running:
-                    process.kill()  # a claim that was under way is lost; what it wrote is whole or not there
+            if not finished:  # a claim that was under way is lost; what it wrote is whole or not there
+                for process in list((pool._processes or {}).values()):
+                    process.kill()
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _take(self, claim: Claim, future: Future[dict[str, Any]]) -> None:

@@ -102,7 +102,8 @@ class Findings:
 
 @dataclass(frozen=True)
 class Verdict(Shown):
-    """`outcome` is 'held', 'did not hold' or 'inconclusive'; `parts` says so for each need, in their order."""
+    """`outcome` is 'held', 'did not hold' or 'inconclusive'; `parts` says so for each need, in their order. `seconds` are of
+    one core."""
 
     claim: Claim
     size: str

@@ -45,7 +45,7 @@ def subject(classes: int, each: int, seed: int) -> tuple[Model, Any, str]:
     train, test = data.digit_sets(800, seed, 600)
     model = Model(nets.default(10, 1, (8, 8), seed=seed), train.classes, size=8, channels=1)
     model.compile(optimizer="adam")
-    model.fit(train.arrays(), train.labels, epochs=4, verbose=0)
+    model.fit(train.arrays(), train.labels, epochs=6, batch_size=32, verbose=0)
     return model, test, "a network trained on 800 digits, on others"
 
 

@@ -61,7 +61,7 @@ def measure(seed: int = 0, runs: int = 5, epochs: int = 15, train: int = 600, bu
         for name, (depth, width) in shapes.items():
             torch.manual_seed(seed + run)
             net = network(depth, width)
-            training.fit(net, (split.x, split.y), epochs=epochs, batch_size=25, learning_rate=0.1, seed=seed + run, verbose=0)
+            training.fit(net, (split.x, split.y), epochs=epochs, batch_size=25, optimizer="adam", learning_rate=0.02, seed=seed + run, verbose=0)
             with torch.no_grad():
                 found[name][run] = [float((net(x).argmax(1) == y).float().mean()) for x, y in ((split.x, split.y), (split.x_test, split.y_test))]
     numbers = {"gain": mean(found["4"][:, 1] - found["1"][:, 1]), "wider": mean(found["4"][:, 1] - found["1, four times"][:, 1])}

@@ -45,7 +45,7 @@ def judge_of(split: data.Split, epochs: int, seed: int) -> Model:
 def learned(net: nn.Module, split: data.Split, epochs: int) -> Model:
     model = Model(net, [str(k) for k in range(10)], size=8, channels=1)
     model.compile(optimizer="adam")
-    model.fit(split.x, split.y, epochs=epochs, verbose=0)
+    model.fit(split.x, split.y, epochs=epochs, batch_size=50, verbose=0)
     return model
 
 

@@ -29,7 +29,7 @@ CLAIM = Claim(
     seconds=(55, 14, 3),
 )
 QUICK = {"runs": 1, "epochs": 5, "patches": 3000}
-SMALLEST = {"runs": 1, "epochs": 2, "patches": 800, "width": 8}
+SMALLEST = {"runs": 1, "epochs": 3, "patches": 1000, "width": 8}
 
 
 def network(classes: int, width: int) -> nn.Module:
@@ -52,7 +52,7 @@ def measure(seed: int = 0, runs: int = 3, epochs: int = 8, patches: int = 4000, 
             model = Model(network(len(names), width), names, size=32, channels=1)
             if labels is not None:
                 # Decay lets what no label pushes die away, so that what remains was learned.
-                training.fit(model.network, (x - 0.5, labels), epochs=epochs, batch_size=100, optimizer="adam", learning_rate=3e-3,
+                training.fit(model.network, (x - 0.5, labels), epochs=epochs, batch_size=50, optimizer="adam", learning_rate=3e-3,
                              weight_decay=0.05, seed=seed, verbose=0)
             if arm == "learned":
                 accuracy.append(float((model.network(fresh - 0.5).argmax(1) == truth).float().mean()))

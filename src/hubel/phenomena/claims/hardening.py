@@ -25,7 +25,7 @@ CLAIM = Claim(
     seconds=(60, 15, 3),
 )
 QUICK = {"runs": 2, "epochs": 8, "points": 100, "sizes": (0.1,)}
-SMALLEST = {"runs": 2, "epochs": 5, "points": 40, "train": 300, "sizes": (0.1,)}
+SMALLEST = {"runs": 2, "epochs": 8, "points": 40, "train": 400, "sizes": (0.1,)}
 EPS = 0.1
 
 
@@ -36,7 +36,7 @@ def measure(seed: int = 0, runs: int = 4, epochs: int = 20, train: int = 1000, p
         split = data.digits(train, seed + run, points)
         for i, harden in enumerate((None, training.Harden(EPS, steps=5))):
             model = Model(nets.build("small_resnet", 10, 1, seed=seed + run, width=8, stages=2), [str(k) for k in range(10)], size=8, channels=1)
-            training.fit(model.network, (split.x, split.y), epochs=epochs, batch_size=25, learning_rate=0.1, harden=harden, seed=seed + run, verbose=0)
+            training.fit(model.network, (split.x, split.y), epochs=epochs, batch_size=25, optimizer="adam", learning_rate=0.02, harden=harden, seed=seed + run, verbose=0)
             curve = attack.robustness_curve(model, split.x_test, split.y_test, sizes, steps=20, restarts=2, draws=0, seed=seed, progress=False)
             found[run, i] = curve.worst
     at = 1 + list(sizes).index(EPS)

@@ -63,7 +63,7 @@ def transfer(seed: int, epochs: int, draws: int) -> tuple[float, float]:
     low = split.y < 5
     model = Model(nets.default(5, 1, (8, 8), seed=seed), list("01234"), size=8, channels=1)
     model.compile(optimizer="adam")
-    model.fit(split.x[low], split.y[low], epochs=epochs, verbose=0)
+    model.fit(split.x[low], split.y[low], epochs=epochs, batch_size=32, verbose=0)
     x, y = split.x[~low], split.y[~low].numpy()
     scores = []
     for features in (model.features(x), x.flatten(1).numpy()):

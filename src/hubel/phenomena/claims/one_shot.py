@@ -24,7 +24,7 @@ CLAIM = Claim(
     "Lecture 10, 'One-shot learning'; Donahue et al. 2014 (arXiv:1310.1531)",
     needs=(Need("features", "accuracy with one example a class, on features", at_least=0.6, percent=True),
            Need("pixels", "accuracy with one example a class, on pixels", at_most=0.3, percent=True),
-           Need("worth", "accuracy of one example on features minus that of ten on pixels", at_least=0.1, percent=True)),
+           Need("worth", "accuracy of one example on features minus that of ten (or the most there are) on pixels", at_least=0.1, percent=True)),
     seconds=(60, 20, 6),
 )
 QUICK = {"classes": 12, "each": 16, "draws": 6}

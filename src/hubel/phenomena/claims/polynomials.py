@@ -75,7 +75,7 @@ def measure(seed: int = 0, runs: int = 200, points: int = 20, noise: float = 0.3
                "useful": geometric(test[:, -1] / mean_only), "algorithm": geometric(other / test[:, -1]),
                "unweighted": geometric(flat / test[:, -1]), "best_small": geometric(test[:, -1] / test[:, : at].min(1))}
     remark = (f"Degree {degrees[-1]} fits all {points} points exactly and its test error is {numbers['useful'].value:.2f} of the mean's, "
-              f"{numbers['recovers'].value:.0f} times less than at the threshold; the best small degree, chosen with hindsight, is still "
+              f"{numbers['recovers'].value:.2g} times less than at the threshold; the best small degree, chosen with hindsight, is still "
               f"{numbers['best_small'].value:.1f} times better. From a random start, descent fits too and errs {numbers['algorithm'].value:.1f} times as much; from zero, but with all degrees equally cheap, {numbers['unweighted'].value:.0f} times.")
     return Findings(numbers, remark, {"degrees": list(degrees), "test": test, "grid": grid, "fits": fits, "shown": shown, "points": points})
 

@@ -29,7 +29,7 @@ CLAIM = Claim(
     seconds=(55, 14, 2.5),
 )
 QUICK = {"runs": 2, "steps": 60, "depths": (8, 110)}
-SMALLEST = {"runs": 2, "steps": 40, "depths": (8, 44), "train": 300}
+SMALLEST = {"runs": 3, "steps": 25, "depths": (8, 32), "train": 300}
 
 
 def network(depth: int, kind: str) -> nn.Module:
@@ -46,10 +46,11 @@ def measure(seed: int = 0, runs: int = 3, steps: int = 100, train: int = 1000, d
         for kind in accuracy:
             curve = Curve(split.x[:16], split.y[:16])
             many = train_many(partial(network, depth, kind), runs, split.x, split.y, steps=steps, batch_size=64, learning_rate=0.05,
-                              schedule="cosine", seed=seed, watch=curve, every=2)
+                              schedule="cosine", seed=seed, watch=curve, every=5)
             accuracy[kind][:, j] = 1 - many.errors(split.x, split.y).numpy()
             losses[f"{kind}, {depth}"] = curve.losses.mean(0)
-    numbers = {"residual": mean(accuracy["residual"][:, -1]), "plain": mean(accuracy["plain"][:, -1]), "shallow": mean(accuracy["plain"][:, 0])}
+    numbers = {"residual": mean(accuracy["residual"][:, -1]), "plain": mean(accuracy["plain"][:, -1]), "shallow": mean(accuracy["plain"][:, 0]),
+               "difference": mean(accuracy["residual"][:, -1] - accuracy["plain"][:, -1])}
     remark = (f"After {steps} steps of {depths[-1]} layers: {accuracy['residual'][:, -1].mean():.1%} with residual connections, "
               f"{accuracy['plain'][:, -1].mean():.1%} without, on the training set. Batch norm alone does not carry the gradient that far.")
     return Findings(numbers, remark, {"depths": list(depths), "accuracy": accuracy, "losses": losses})
@@ -59,7 +60,7 @@ def draw(e: Mapping[str, Any]) -> Figure:
     figure, (left, right) = slide(1, 2)
     for kind, colour in (("residual", MAIN), ("plain", WORST)):
         for depth, style in ((e["depths"][0], ":"), (e["depths"][-1], "-")):
-            left.plot(2 * np.arange(len(e["losses"][f"{kind}, {depth}"])) + 2, e["losses"][f"{kind}, {depth}"], style, color=colour, label=f"{kind}, {depth} layers")
+            left.plot(5 * np.arange(len(e["losses"][f"{kind}, {depth}"])) + 5, e["losses"][f"{kind}, {depth}"], style, color=colour, label=f"{kind}, {depth} layers")
         line(right, e["depths"], e["accuracy"][kind], kind, colour)
     left.set(title="Training loss", xlabel="steps")
     right.set(title="Training accuracy at the end", xlabel="layers", ylim=(0, 1.04))

@@ -49,7 +49,7 @@ def measure(seed: int = 0, points: int = 200, epochs: int = 12, train: int = 100
     models, results, noises = [], [], []
     for kind in kinds:
         model = Model(network(kind, seed), [str(k) for k in range(10)], size=SIDE, channels=1)
-        training.fit(model.network, (x, split.y), epochs=epochs, batch_size=25, learning_rate=0.02 if kind == "linear" else 0.05, seed=seed, verbose=0)
+        training.fit(model.network, (x, split.y), epochs=epochs, batch_size=25, optimizer="adam", learning_rate=0.005, seed=seed, verbose=0)
         models.append(model)
         results.append(attack.pgd(model, x_test, split.y_test, eps, steps=steps, seed=seed, progress=False))
         noises.append(attack.noise(model, x_test, split.y_test, eps, kind="sign", draws=4, seed=seed, progress=False))
