@@ -63,10 +63,11 @@ def _image(model: Any, path: Path, target: str | None, eps: list[str] | None, no
     from hubel.attack.demonstration import demonstrate
     from hubel.data import read_image
     from hubel.errors import InputError
+    from hubel.model.naming import class_number
 
     if eps is not None and len(eps) != 1:
         raise InputError("an image takes one --eps")
-    wanted = None if target is None else _class(target, model.classes)
+    wanted = None if target is None else class_number(target, model.classes)
     found = demonstrate(model, read_image(path), wanted, None if eps is None else eps[0], norm, seed=seed)
     facts, lines = found.to_dict(), [f"{path}: {found}"]
     if found.success:
@@ -93,21 +94,6 @@ def _data(model: Any, data: str, target: str | None, eps: list[str] | None, norm
     if result.stopped == "interrupted":
         raise KeyboardInterrupt
     return result.to_dict(), str(result), result.plot()
-
-
-def _class(name: str, classes: tuple[str, ...]) -> int:
-    """The number of a class by its name, or by one of the synonyms that ImageNet's names consist of."""
-    from difflib import get_close_matches
-
-    from hubel.errors import InputError
-
-    wanted = name.strip().lower()
-    synonyms = [[part.strip().lower() for part in c.split(",")] for c in classes]
-    for number, (whole, parts) in enumerate(zip(classes, synonyms, strict=True)):
-        if wanted == whole.lower() or wanted in parts:
-            return number
-    near = get_close_matches(wanted, [p for parts in synonyms for p in parts], 3, 0.4) or list(classes[:3])
-    raise InputError(f"the model has no class {name!r}: did you mean {', '.join(near)}?")
 
 
 def _write(path: Path, figure: Any) -> None:

@@ -31,17 +31,21 @@ def read_sound(path: str | os.PathLike[str], rate: int | None = None, mono: bool
 
     Raises DataError (one line that names the file) if it is missing, empty, no sound, truncated, or holds NaN.
     """
-    data = _read_bytes(path)
+    return decode_sound(_read_bytes(path), rate, mono, str(path))
+
+
+def decode_sound(data: bytes, rate: int | None = None, mono: bool = True, name: str = "the recording") -> tuple[np.ndarray, int]:
+    """As `read_sound`, from the bytes of a file; `name` is what errors call it."""
     if not data:
-        raise DataError(f"{path} is empty (0 bytes)")
+        raise DataError(f"{name} is empty (0 bytes)")
     if data[:4] in (b"RIFF", b"RIFX", b"RF64") and data[8:12] == b"WAVE":
-        samples, have = _wav(data, path)
+        samples, have = _wav(data, name)
     else:
-        samples, have = _by_soundfile(data, path)
+        samples, have = _by_soundfile(data, name)
     if not len(samples):
-        raise DataError(f"{path} holds no samples")
+        raise DataError(f"{name} holds no samples")
     if not np.isfinite(samples).all():
-        raise DataError(f"{path} holds NaN or infinite samples")
+        raise DataError(f"{name} holds NaN or infinite samples")
     if mono:
         samples = samples.mean(1) if samples.shape[1] > 1 else samples[:, 0]
     if rate is not None:
