@@ -68,7 +68,8 @@ def geometric(values: Sequence[float] | np.ndarray) -> Number:
 def rate(hits: int, n: int) -> Number:
     """A share of independent trials, with Wilson's interval."""
     low, high = wilson(int(hits), int(n))
-    return Number(hits / n if n else math.nan, low, high, n)
+    share = hits / n if n else math.nan
+    return Number(share, min(low, share), max(high, share), n)  # at 0 and n of n rounding would leave the share outside
 
 
 def median(values: Sequence[float] | np.ndarray, seed: int = 0, draws: int = 2000) -> Number:

@@ -60,13 +60,15 @@ def measure(seed: int = 0, photos: int = 48, levels: Sequence[int] = (1, 2, 4, 8
 
 
 def example(model: Model, found: attack.AttackResult) -> dict[str, Any]:
-    """The adversarial of which the network is surest, beside its original and their difference."""
-    i = int(np.where(found.success & (found.distances > 0), found.confidence_after, 0).argmax())
+    """The adversarial of which the network is surest, beside its original and their difference. ImageNet's neighbouring classes
+    are alike, dogs beside dogs: another than a neighbour, if there is one."""
+    far = 1 + (np.abs(found.predicted_after - found.predicted_before) > 100)
+    i = int(np.where(found.success & (found.distances > 0), far + found.confidence_after, 0).argmax())
     before, after = found.originals[i].astype(int), found.adversarials[i].astype(int)
     name = lambda k: model.classes[int(k)].split(",")[0]  # noqa: E731
     return {"before": before, "after": after, "difference": np.clip(128 + (after - before) * 40, 0, 255),
-            "was": f"{name(found.predicted_before[i])}, {found.confidence_before[i]:.0%}",
-            "now": f"{name(found.predicted_after[i])}, {found.confidence_after[i]:.0%}", "size": round(255 * float(found.distances[i]))}
+            "was": f"{name(found.predicted_before[i])}\n{found.confidence_before[i]:.0%}",
+            "now": f"{name(found.predicted_after[i])}\n{found.confidence_after[i]:.0%}", "size": round(255 * float(found.distances[i]))}
 
 
 def draw(e: Mapping[str, Any]) -> Figure:
@@ -78,6 +80,7 @@ def draw(e: Mapping[str, Any]) -> Figure:
         left.plot(e["levels"], values, style, marker="s", color=NOISE, label=f"random, {kind}")
     left.set(title="Photographs still right", xlabel="size of the perturbation, levels of 255", ylim=(0, 1.04))
     as_percent(left)
+    left.set_xticks(e["levels"])
     left.legend(loc="center right")
     axes[1].axis("off")
     cells = [axes[1].inset_axes(box) for box in ((0, 0.5, 0.48, 0.42), (0.52, 0.5, 0.48, 0.42), (0.26, 0, 0.48, 0.42))]

@@ -25,16 +25,16 @@ CLAIM = Claim(
     seconds=(60, 15, 3),
 )
 QUICK = {"runs": 2, "epochs": 8, "points": 100, "sizes": (0.1,)}
-SMALLEST = {"runs": 2, "epochs": 8, "points": 40, "train": 400, "sizes": (0.1,)}
+SMALLEST = {"runs": 2, "epochs": 6, "points": 30, "train": 300, "sizes": (0.1,), "steps": 2}
 EPS = 0.1
 
 
 def measure(seed: int = 0, runs: int = 4, epochs: int = 20, train: int = 1000, points: int = 200,
-            sizes: Sequence[float] = (0.025, 0.05, 0.1, 0.15, 0.2)) -> Findings:
+            sizes: Sequence[float] = (0.025, 0.05, 0.1, 0.15, 0.2), steps: int = 5) -> Findings:
     found = np.empty((runs, 2, 1 + len(sizes)))  # trained clean, trained hardened; clean accuracy, then in the worst case
     for run in range(runs):
         split = data.digits(train, seed + run, points)
-        for i, harden in enumerate((None, training.Harden(EPS, steps=5))):
+        for i, harden in enumerate((None, training.Harden(EPS, steps=steps))):
             model = Model(nets.build("small_resnet", 10, 1, seed=seed + run, width=8, stages=2), [str(k) for k in range(10)], size=8, channels=1)
             training.fit(model.network, (split.x, split.y), epochs=epochs, batch_size=25, optimizer="adam", learning_rate=0.02, harden=harden, seed=seed + run, verbose=0)
             curve = attack.robustness_curve(model, split.x_test, split.y_test, sizes, steps=20, restarts=2, draws=0, seed=seed, progress=False)

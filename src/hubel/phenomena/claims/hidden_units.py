@@ -91,7 +91,7 @@ def draw(e: Mapping[str, Any]) -> Figure:
     figure, (left, right) = slide(1, 2, 5.8, width_ratios=(1.25, 1))
     left.axis("off")
     left.set(xlim=(0, 1), ylim=(0, 1))
-    for problem, top in (("ring", 0.76), ("spiral", 0.16)):
+    for problem, top in (("ring", 0.76), ("spiral", 0.36)):
         r = e["responses"][problem]
         left.text(0, top + 0.2, f"The {problem}: each unit of the first layer, and the answer", fontsize=12)
         for i, tile in enumerate([*r["units"], r["answer"]]):

@@ -101,5 +101,5 @@ def draw(e: Mapping[str, Any]) -> Figure:
     line(below, e["sigmas"], e["left"], "static that is left", WORST)
     as_percent(below)
     below.set(xlabel="sigma of the Gaussian, in pixels", ylim=(0, 1.02))
-    below.legend(loc="center right")
+    below.legend(loc="upper right")
     return figure

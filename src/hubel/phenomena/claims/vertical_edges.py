@@ -60,7 +60,7 @@ def measure(seed: int = 0, each: int = 300, length: int = 25, top: int = 20) -> 
     remark = (f"Of {len(images)} photographs the one with the highest vertical edge response is {what[int(city[first['edges'][0]])]}, the one with the "
               f"highest line response {what[int(city[first['lines'][0]])]}. Pairs are ordered rightly in {ordered(edges, city):.0%} by edges, "
               f"{ordered(lines, city):.0%} by lines." + ("" if data.real("scenes15") else " Without HUBEL_DATA there are too few photographs to conclude."))
-    shown = {name: [np.asarray(images[i]) for i in order[:4]] for name, order in first.items()}
+    shown = {name: [np.asarray(images[i]) for i in order[:3]] for name, order in first.items()}
     return Findings(numbers, remark, {"edges": edges, "lines": lines, "city": city, "shown": shown})
 
 
@@ -85,7 +85,7 @@ def draw(e: Mapping[str, Any]) -> Figure:
     figure, axes = slide(1, 2, width_ratios=(1.1, 1))
     axes[0].axis("off")
     for row, (name, title) in enumerate((("edges", "Highest mean vertical edge response"), ("lines", "Highest response of vertical lines in the edges"))):
-        cells = [axes[0].inset_axes((i / 4, 0.53 - 0.53 * row, 0.235, 0.4)) for i in range(len(e["shown"][name]))]
+        cells = [axes[0].inset_axes((i / 3, 0.52 - 0.52 * row, 0.32, 0.4)) for i in range(3)]
         pictures(cells, [image.squeeze() for image in e["shown"][name]])
         axes[0].text(0, 0.97 - 0.53 * row, title, fontsize=12)
     axes[0].set(xlim=(0, 1), ylim=(0, 1))
