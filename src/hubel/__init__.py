@@ -18,7 +18,7 @@ from hubel.errors import DataError, DivergedError, HubelError, InputError, Model
 __version__ = "0.1.0"
 
 _ROOMS = ("attack", "convolve", "data", "engine", "features", "kernels", "look", "model", "nets", "phenomena", "pixels", "reuse",
-          "study", "training")
+          "studio", "study", "training")
 _NAMES = {"Model": "model", "Sequential": "model", "pretrained": "model", "Dataset": "data", "load": "data",
           "Dense": "nets", "Conv1D": "nets", "Conv2D": "nets", "Conv3D": "nets", "MaxPooling2D": "nets",
           "AveragePooling2D": "nets", "GlobalAveragePooling2D": "nets", "BatchNormalization": "nets", "Residual": "nets",

@@ -19,7 +19,7 @@ from hubel.attack.evaluated import Evaluation
 from hubel.attack.evaluation import robust_evaluation
 from hubel.attack.fab import fab
 from hubel.attack.fmn import fmn
-from hubel.attack.noise import NoiseResult, noise
+from hubel.attack.noise import NoiseResult, noise, noisy
 from hubel.attack.patch import Patch, patch
 from hubel.attack.pgd import fgsm, pgd
 from hubel.attack.planted import Planted, planted
@@ -31,6 +31,6 @@ from hubel.attack.universal import Universal, universal
 __all__ = [
     "AttackResult", "Bounds", "Certificates", "Demonstration", "Distrust", "Evaluation", "Expectation", "Flag", "NoiseResult",
     "Patch", "Planted", "RobustnessCurve", "Universal", "apgd", "carlini_wagner", "deepfool", "demonstrate", "distrust", "fab",
-    "fgsm", "fmn", "interval_bounds", "noise", "patch", "pgd", "planted", "robust_evaluation", "robustness_curve", "sandwich",
+    "fgsm", "fmn", "interval_bounds", "noise", "noisy", "patch", "pgd", "planted", "robust_evaluation", "robustness_curve", "sandwich",
     "smoothed", "square", "transfer", "universal",
 ]

@@ -21,6 +21,7 @@ from hubel.attack.subject import Subject
 from hubel.attack.tasks import Points
 from hubel.attack.threat import length, norm_name, on_levels, project, rows
 from hubel.errors import InputError
+from hubel.pixels import as_arrays
 
 KINDS = ("uniform", "sign", "gaussian")
 PART = 64
@@ -76,6 +77,16 @@ def noise(model: Any, x: Any, y: Any, eps: float | str, norm: Any = "linf", *, k
     clean = float((before == points.y).float().mean())
     return NoiseResult(kind, name, size, draws, (predicted != before[:, None]).double().mean(1).numpy(),
                        (predicted == points.y[:, None]).double().mean(1).numpy(), clean, seed)
+
+
+def noisy(model: Any, x: Any, y: Any, eps: float | str, norm: Any = "linf", *, kind: str = "uniform", draw: int = 0,
+          precision: str = "uint8", seed: int = 0) -> np.ndarray:
+    """Return the images (N, H, W, C) of draw number `draw`, on which `noise` with the same arguments bases its answer."""
+    name = norm_name(norm)
+    size = radius(eps, name, precision)
+    points, _, _ = opened(Subject(model), x, y, name, None, precision, seed)
+    q = perturbed(points, torch.arange(len(points.x)), size, kind, draw)
+    return as_arrays(q) if points.exact else q.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def draw_predictions(subject: Subject, points: Points, eps: float, kind: str, draws: int, bar: Bar | None = None) -> Tensor:

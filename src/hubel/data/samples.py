@@ -37,7 +37,9 @@ def sample_paths() -> dict[str, Path]:
 
 def samples_parts() -> Parts:
     """Return the sample photographs as tiles (N, 224, 224, 3), TILES of each, with their pictures' names as classes."""
-    tiles, labels, names = [], [], []
+    tiles: list[np.ndarray] = []
+    labels: list[int] = []
+    names: list[str] = []
     for name, path in sample_paths().items():
         if name in _DRAWN:
             continue

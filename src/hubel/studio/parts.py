@@ -1,0 +1,169 @@
+"""What all views share: the line that says how it goes, errors as sentences, figures as HTML, the footer. Depends on Gradio, widgets."""
+
+from __future__ import annotations
+
+import functools
+import html
+import inspect
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+
+from hubel.errors import HubelError
+from hubel.studio import widgets
+from hubel.studio.links import Again, Settings
+from hubel.studio.pictures import thumb
+from hubel.studio.sessions import Done, Progress, Stopped
+from hubel.studio.stock import Stock
+
+Update = dict[Any, Any]
+log = logging.getLogger("hubel.studio")
+
+
+@dataclass
+class View:
+    """One tab: its settings, the control for each of them, and `show(request, settings)`, which yields updates.
+
+    `inputs` are the components whose values make the settings, by name; what has no component of its own (such as the
+    pixel under the cursor) is kept in `read`'s result by the view itself.
+    """
+
+    settings: type[Settings]
+    inputs: dict[str, Any]
+    outputs: list[Any]
+    show: Callable[..., Iterator[Update]]
+    restore: Callable[[Any], Update] = lambda settings: {}
+    status: Any = None
+    tab: Any = None
+    opened: set[str] = field(default_factory=set)
+
+
+def status(stock: Stock, view: str) -> tuple[gr.HTML, gr.Button]:
+    """The line that says what is being done, or what went wrong, and a button that stops it."""
+    with gr.Row(elem_classes="hb-status-row"):
+        line = gr.HTML("", elem_classes="hb-status-line")
+        stop = gr.Button("Stop", size="sm", visible=False, elem_classes="hb-stop", min_width=80)
+
+    def halt(request: gr.Request) -> None:
+        stock.sessions[request.session_hash].stop(view)
+
+    stop.click(halt, None, None, queue=False, show_progress="hidden")
+    return line, stop
+
+
+def follow(steps: Iterator[Any], line: Any, stop: Any) -> Iterator[Update | Done[Any]]:
+    """Yield an update for each Progress of a job, and in the end its Done."""
+    try:
+        for step in steps:
+            if isinstance(step, Progress):
+                yield {line: bar(step), stop: gr.update(visible=True)}
+            else:
+                yield step
+    except BaseException:
+        yield {stop: gr.update(visible=False)}
+        raise
+
+
+def said(text: str, kind: str = "note") -> str:
+    """A sentence for the status line; kind 'note' or 'error'."""
+    role = ' role="alert"' if kind == "error" else ' role="status"'
+    return f'<p class="hb-status hb-{kind}"{role}>{html.escape(text)}</p>' if text else ""
+
+
+def bar(progress: Progress) -> str:
+    """A progress bar, with the time left once it can be told."""
+    share = progress.share
+    left = f", {_seconds(progress.seconds * (1 - share) / share)} left" if share > 0.02 and progress.seconds > 1 else ""
+    count = f" {progress.done:.0f} of {progress.total:.0f}" if progress.total > 1 else f" {share:.0%}" if progress.total else ""
+    text = f"{progress.what or 'working'}{count}{left}"
+    return (f'<div class="hb-status hb-busy" role="status"><span>{html.escape(text)}</span>'
+            f'<progress max="1" {f"value={share:.3f}" if share else ""} aria-label="progress"></progress></div>')
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def sentence(error: BaseException) -> str:
+    """What to tell the user about an error."""
+    if isinstance(error, Stopped):
+        return said("Stopped.")
+    if isinstance(error, HubelError):
+        text = str(error)
+        return said(text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else "."), "error")
+    if isinstance(error, MemoryError):
+        return said("There is not enough memory for this: take a smaller picture or model.", "error")
+    return said(f"Something went wrong that was not foreseen ({type(error).__name__}: {error}). The terminal tells more.", "error")
+
+
+def answering(line: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate a handler, a function or a generator of updates: what it raises becomes a sentence in the status `line`."""
+
+    def decorate(handler: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(handler)
+        def run(*arguments: Any) -> Iterator[Update]:
+            try:
+                found = handler(*arguments)
+                if inspect.isgenerator(found):
+                    yield from found
+                else:
+                    yield found
+            except HubelError as error:
+                yield {line: sentence(error)}
+            except Exception as error:
+                log.exception("a view failed")
+                yield {line: sentence(error)}
+
+        return run
+
+    return decorate
+
+
+def choices(stock: Stock, chosen: str, group: str, label: str = "picture", own: bool = True, most: int = 12,
+            model: Any = None) -> dict[str, Any]:
+    """The value of a picker over the built-in pictures (or those that suit a model), and the chosen one."""
+    keys = stock.examples(model, most)
+    chosen = chosen or keys[0]
+    found = [stock.picture(key) for key in ([] if chosen in keys else [chosen]) + keys]
+    return {"group": group, "label": label, "own": own, "chosen": chosen,
+            "choices": [{"key": p.key, "name": p.name, "thumb": thumb(p.pixels)} for p in found]}
+
+
+def again_value(settings: Settings, how: Again) -> dict[str, str]:
+    return {"tab": settings.TAB, "link": how.link, "command": how.command, "python": how.python}
+
+
+def footer() -> gr.HTML:
+    """The folded part at the end of each view: link, command line, Python."""
+    with gr.Accordion("See this again: link, command line, Python", open=False, elem_classes="hb-fold"):
+        return widgets.again()
+
+
+def figure(source: str, title: str, note: str = "", kind: str = "", small: bool = False) -> str:
+    """One picture with a title above and small print below."""
+    pixelated = " hb-pixelated" if small else ""
+    return (f'<figure class="hb-figure {kind}"><figcaption><b>{html.escape(title)}</b></figcaption>'
+            f'<img class="{pixelated.strip()}" alt="{html.escape(title)}" src="{source}">'
+            f'{f"<p>{note}</p>" if note else ""}</figure>')
+
+
+def figures(parts: list[str], columns: int | None = None) -> str:
+    style = f' style="--hb-columns:{columns}"' if columns else ""
+    return f'<div class="hb-figures"{style}>{"".join(parts)}</div>'
+
+
+def predictions(rows: list[tuple[str, float]], mark: Mapping[str, str] | None = None) -> str:
+    """The likeliest classes as bars; `mark` gives some of them a class of style."""
+    lines = "".join(
+        f'<li class="{(mark or {}).get(name, "")}"><span class="hb-name">{html.escape(name)}</span>'
+        f'<span class="hb-bar"><i style="width:{100 * share:.1f}%"></i></span><span class="hb-share">{share:.1%}</span></li>'
+        for name, share in rows)
+    return f'<ol class="hb-predictions">{lines}</ol>'
+
+
+def facts(rows: list[tuple[str, str]]) -> str:
+    """A short table of facts."""
+    return '<dl class="hb-facts">' + "".join(f"<div><dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd></div>" for k, v in rows) + "</dl>"
