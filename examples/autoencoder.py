@@ -63,7 +63,8 @@ show({"images": x_test, "through the bottleneck": coder.reconstruct(x_test[:8])}
 ends = codes[:2]
 steps = np.linspace(0, 1, 8)[:, None]
 between = (1 - steps) * ends[0] + steps * ends[1]
-show({"between their codes": coder.decode(between), "between their pixels": (1 - steps[..., None, None]) * x_test[0] + steps[..., None, None] * x_test[1]})
+show({"between their codes": coder.decode(between), "between their pixels": (1 - steps[..., None, None]) * x_test[0]
+      + steps[..., None, None] * x_test[1]})
 
 # %% [markdown]
 # ## Taking noise away

@@ -83,7 +83,8 @@ found.plot()
 
 # %%
 grey = photo.mean(2) / 255
-show(["vertical edges", "at 45°", "horizontal"], [np.abs(features.edges(grey, angle)) for angle in (90, 45, 0)], cmap="magma")
+show(["vertical edges", "at 45°", "horizontal"], [np.abs(features.edges(grey, angle)) for angle in (90, 45, 0)],
+     cmap="magma")
 
 # %%
 kernels.edge_bank(8).plot()

@@ -28,13 +28,15 @@ from hubel.phenomena import data
 
 SMALL = bool(os.environ.get("HUBEL_EXAMPLES_SMALL"))  # the tests' size
 folder = data.real("mnist")
-source = hubel.data.load(folder if folder and not SMALL else "digits", limit=None if folder and not SMALL else 700 if SMALL else None)
+source = hubel.data.load(folder if folder and not SMALL else "digits", limit=None if folder and not SMALL else 700 if SMALL
+                         else None)
 size = source.train.sizes[0]
 print(source.train, source.test)
 
 # %%
 model = hubel.Sequential([
-    hubel.Conv2D(filters=16, kernel_size=5 if size[0] > 16 else 3, padding="same", activation="relu", input_shape=(*map(int, size), 1)),
+    hubel.Conv2D(filters=16, kernel_size=5 if size[0] > 16 else 3, padding="same", activation="relu",
+                 input_shape=(*map(int, size), 1)),
     hubel.MaxPooling2D(),
     hubel.Conv2D(filters=32, kernel_size=3, padding="same", activation="relu"),
     hubel.MaxPooling2D(),
@@ -45,7 +47,8 @@ model = hubel.Sequential([
 model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 x, y = source.train.arrays(), source.train.labels
 x_test, y_test = source.test.arrays(), source.test.labels
-history = model.fit(x, y, epochs=8 if SMALL else 3 if folder else 20, batch_size=64, validation_data=(x_test, y_test), verbose=0)
+history = model.fit(x, y, epochs=8 if SMALL else 3 if folder else 20, batch_size=64, validation_data=(x_test, y_test),
+                    verbose=0)
 model.classes = source.train.classes
 model.summary()
 

@@ -68,7 +68,8 @@ features = classifier.embed(images)
 small = np.stack([hubel.data.decode.fit_image(image, (16, 16), 3) for image in images]).reshape(len(images), -1) / 255
 shots = (1, 2) if SMALL else (1, 2, 5)
 half = np.arange(len(images)) % 2 == 0
-curve = reuse.kshot_curve(labels[half], labels[~half], {"features": (features[half], features[~half]), "pixels": (small[half], small[~half])},
+curve = reuse.kshot_curve(labels[half], labels[~half], {"features": (features[half], features[~half]),
+                                                        "pixels": (small[half], small[~half])},
                           shots=shots, draws=3 if SMALL else 10)
 for name, row in zip(curve.names, curve.mean, strict=True):
     print(f"{name:9}", ", ".join(f"{k:g} a class: {accuracy:.0%}" for k, accuracy in zip(curve.shots, row, strict=True)))

@@ -21,7 +21,8 @@ DIRECTIONS: dict[str, list[tuple[str, float, float]]] = {
     "hidden-units": [("ring_1", 0.5, 0.85), ("ring_4", 0.85, 1), ("spiral_wider", 0.03, 1), ("limit", 0.4, 0.8)],
     "weight-sharing": [("shared", 25, 25), ("dense", 451584, 451584), ("same_output", 0, 1e-5), ("same_training", 0, 1e-2)],
     "smoothing": [("too_much", 0.1, 1), ("monotone", 0, 0)],
-    "two-sigma": [("weight", math.erf(1) - 0.02, math.erf(1) + 0.02), ("usual", math.erf(0.5**0.5) - 0.02, math.erf(0.5**0.5) + 0.02)],
+    "two-sigma": [("weight", math.erf(1) - 0.02, math.erf(1) + 0.02),
+                  ("usual", math.erf(0.5**0.5) - 0.02, math.erf(0.5**0.5) + 0.02)],
     "batch-norm": [("ratio", 2, math.inf), ("folded", 0, 1e-4)],
     "polynomials": [("train", 0, 1e-10), ("recovers", 10, math.inf), ("algorithm", 1.1, math.inf)],
     "double-descent": [("peak", 1.5, 100), ("rise", 1.2, 100), ("network", 0.5, 2)],
@@ -85,7 +86,8 @@ def test_pairs_are_ordered_as_the_roc_curve_says_and_better_is_a_difference() ->
     edges, lines = rng.integers(0, 9, 80).astype(float), rng.normal(size=80) + 2 * city
     assert np.isclose(ordered(edges, city), roc_auc_score(city, edges))
     found = better(edges, lines, city, 0, draws=200)
-    assert np.isclose(found.value, roc_auc_score(city, lines) - roc_auc_score(city, edges)) and 0.1 < found.low < found.value < found.high
+    assert np.isclose(found.value, roc_auc_score(city, lines)
+                      - roc_auc_score(city, edges)) and 0.1 < found.low < found.value < found.high
 
 
 @pytest.mark.parametrize("name", ["polynomials", "label-smoothing"])

@@ -13,7 +13,8 @@ EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "examples").glob("*.py"
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])
-def test_an_example_runs_as_a_script(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_example_runs_as_a_script(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                     capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("HUBEL_DATA", raising=False)
     monkeypatch.setenv("HUBEL_EXAMPLES_SMALL", "1")
     monkeypatch.chdir(tmp_path)
@@ -40,4 +41,5 @@ def test_an_example_is_a_notebook_in_the_percent_format(path: Path) -> None:
 
 
 def test_there_are_the_six_lessons() -> None:
-    assert {path.stem for path in EXAMPLES} >= {"convolutions", "synthetic_network", "mnist", "adversarial_lab", "one_shot", "autoencoder"}
+    assert {path.stem for path in EXAMPLES} >= {"convolutions", "synthetic_network", "mnist", "adversarial_lab", "one_shot",
+                                                "autoencoder"}

@@ -29,7 +29,8 @@ def claim(*needs: Need) -> Claim:
 
 
 @pytest.mark.parametrize(("low", "high", "outcome"), [(1.1, 2, "held"), (0.5, 0.9, "did not hold"), (0.5, 2, "inconclusive"),
-                                                      (float("nan"), float("nan"), "inconclusive"), (-np.inf, np.inf, "inconclusive")])
+                                                      (float("nan"), float("nan"), "inconclusive"), (-np.inf, np.inf,
+                                                          "inconclusive")])
 def test_a_need_is_met_only_if_the_whole_interval_is_on_its_side(low: float, high: float, outcome: str) -> None:
     value = (low + high) / 2 if np.isfinite(low) else low
     at_least = judge(claim(Need("x", "x", at_least=1)), Findings({"x": Number(value, low, high)}, "r"), "default", 0, 1)
@@ -114,7 +115,8 @@ def test_names_numbers_and_sizes_that_are_none_are_said_in_one_line() -> None:
     assert phenomena.find(16).name == "double-descent"
 
 
-def test_the_command_writes_one_page_keeps_what_it_has_and_lists_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_one_page_keeps_what_it_has_and_lists_all(tmp_path: Path,
+                                                                     capsys: pytest.CaptureFixture[str]) -> None:
     words = ["claims", "two-sigma", "15", "--smallest", "-o", str(tmp_path / "out"), "--jobs", "1"]
     assert command(words) == 0
     page = (tmp_path / "out" / "claims.html").read_text("utf-8")

@@ -10,6 +10,7 @@ goes on. Depends on running, page, and on study's folder.
 
 from __future__ import annotations
 
+import ast
 import multiprocessing
 import os
 import signal
@@ -83,7 +84,8 @@ def run_all(names: Sequence[str | int] = (), *, size: str = "default", seed: int
 class _Batch:
     def __init__(self, folder: Folder, wanted: Sequence[Claim], size: str, seed: int, say: Callable[[str], None]) -> None:
         self.folder, self.wanted, self.size, self.seed, self.say = folder, wanted, size, seed, say
-        self.keys = {c.name: key(c.name, size, seed, _source(c), hubel.__version__, os.environ.get("HUBEL_DATA")) for c in wanted}
+        self.keys = {c.name: key(c.name, size, seed, _source(c), hubel.__version__, os.environ.get("HUBEL_DATA"))
+                     for c in wanted}
         kept = {c.name: folder.facts(c.name, self.keys[c.name]) for c in wanted}
         self.done: dict[str, dict[str, Any]] = {name: facts for name, facts in kept.items() if facts is not None}
         self.left_out: list[str] = []
@@ -105,14 +107,16 @@ class _Batch:
                         self.left_out.append(claim.name)
                         continue
                     self.say(f"{claim.number}. {claim.title}: about {claim.cost(self.size):.0f} s")
-                    running[pool.submit(_measure, claim.name, self.size, self.seed, str(self.folder.path), self.keys[claim.name])] = claim
+                    running[pool.submit(_measure, claim.name, self.size, self.seed, str(self.folder.path),
+                                        self.keys[claim.name])] = claim
                 for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
                     self._take(running.pop(future), future)
             finished = True
             return self._write()
         except KeyboardInterrupt:
             self._write()
-            self.say(f"stopped: {count(len(self.done), 'claim')} {'is' if len(self.done) == 1 else 'are'} kept, the same command goes on")
+            self.say(f"stopped: {count(len(self.done), 'claim')} {'is' if len(self.done) == 1 else 'are'} kept, the same "
+                     f"command goes on")
             raise
         finally:
             if not finished:  # a claim that was under way is lost; what it wrote is whole or not there
@@ -169,8 +173,9 @@ def _follow() -> None:
 
 
 def _source(claim: Claim) -> str:
+    """The claim's code, however it is laid out."""
     path = sys.modules[claim.module].__file__
-    return Path(path).read_text("utf-8") if path else ""
+    return ast.dump(ast.parse(Path(path).read_text("utf-8"))) if path else ""
 
 
 def _cores() -> int:

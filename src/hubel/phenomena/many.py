@@ -122,7 +122,8 @@ def train_many(make: Callable[[], nn.Module], count: int, x: Tensor, y: Tensor, 
         order, place = torch.empty(count, 0, dtype=torch.long), 0
         for step in range(steps):
             if batch_size >= n:
-                xb, yb = (x if own else x.expand(count, *x.shape)), (labels if labels is not None else y.expand(count, *y.shape))
+                xb, yb = (x if own else x.expand(count, *x.shape)), (labels if labels is not None
+                                                                     else y.expand(count, *y.shape))
             else:
                 if place + batch_size > order.shape[1]:
                     order, place = torch.rand(count, n).argsort(1), 0

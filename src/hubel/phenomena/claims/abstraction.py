@@ -51,7 +51,8 @@ def subject(classes: int, each: int, seed: int) -> tuple[Model, Any, str]:
 
 def measure(seed: int = 0, classes: int = 20, each: int = 15, layers: int = 9) -> Findings:
     model, images, about = subject(classes, each, seed)
-    names = evenly([layer.name for layer in look.layers(model, model.example(1)) if layer.convolves and len(layer.shape) == 3], layers)
+    names = evenly([layer.name for layer in look.layers(model, model.example(1)) if layer.convolves
+                    and len(layer.shape) == 3], layers)
     found = look.depth(model, images, names=names, seed=seed)
     places = np.arange(len(names))
     trend = float(stats.spearmanr(places, found.probe).statistic)
@@ -60,9 +61,12 @@ def measure(seed: int = 0, classes: int = 20, each: int = 15, layers: int = 9) -
     last, first = (rate(round(found.probe[i] * n), n) for i in (-1, 0))
     numbers = {"trend": Number(trend, float(np.tanh(z - half)), float(np.tanh(z + half)), len(names)),
                "gain": difference(last, first), "selective": ratio(found.selectivity[-1], found.selectivity[0], seed)}
-    remark = (f"{about[0].upper()}{about[1:]}: a probe on the first layer finds {found.probe[0]:.0%} of the classes, on the last {found.probe[-1]:.0%} "
-              f"(chance {found.chance:.0%}). That class membership grows readable is what is measured; 'abstract' is a word for it.")
-    return Findings(numbers, remark, {"names": names, "probe": found.probe, "neighbour": found.neighbour, "chance": found.chance,
+    remark = (f"{about[0].upper()}{about[1:]}: a probe on the first layer finds {found.probe[0]:.0%} of the classes, on the "
+              f"last {found.probe[-1]:.0%} "
+              f"(chance {found.chance:.0%}). That class membership grows readable is what is measured; 'abstract' is a word "
+              f"for it.")
+    return Findings(numbers, remark, {"names": names, "probe": found.probe, "neighbour": found.neighbour,
+                                      "chance": found.chance,
                                       "selectivity": [np.median(s) for s in found.selectivity]})
 
 

@@ -22,7 +22,8 @@ CLAIM = Claim(
     "Adam needs less tuning than SGD; tuned SGD generalises as well or better.",
     "Wilson et al. 2017 (arXiv:1705.08292); Kingma and Ba 2015 (arXiv:1412.6980); Choi et al. 2019 (arXiv:1910.05446)",
     needs=(Need("range", "decades of rates within 1 point of the best test accuracy: Adam's minus SGD's", at_least=0.0),
-           Need("generalises", "test accuracy of SGD minus that of Adam, each at the rate best on other digits", at_least=-0.002, percent=True)),
+           Need("generalises", "test accuracy of SGD minus that of Adam, each at the rate best on other digits",
+                at_least=-0.002, percent=True)),
     seconds=(40, 12, 2),
 )
 QUICK = {"runs": 4, "steps": 400}
@@ -35,16 +36,22 @@ def measure(seed: int = 0, runs: int = 8, steps: int = 800, per_decade: int = 3,
     rates = 10 ** np.arange(-5, 1 + 1e-9, 1 / per_decade)
     found = {}
     for name in ("adam", "sgd"):
-        many = train_many(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 48), nn.ReLU(), nn.Linear(48, 48), nn.ReLU(), nn.Linear(48, 10)),
-                          len(rates) * runs, split.x, split.y, steps=steps, batch_size=50, learning_rate=np.repeat(rates, runs).tolist(),
+        many = train_many(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 48), nn.ReLU(), nn.Linear(48, 48), nn.ReLU(),
+                                                nn.Linear(48, 10)),
+                          len(rates) * runs, split.x, split.y, steps=steps, batch_size=50,
+                          learning_rate=np.repeat(rates, runs).tolist(),
                           optimizer=name, schedule="cosine", seed=seed)
         right = (many.logits(split.x_test).argmax(-1) == split.y_test).float()
-        found[name] = np.stack([right[:, :half].mean(1).numpy(), right[:, half:].mean(1).numpy()]).reshape(2, len(rates), runs)
+        found[name] = np.stack([right[:, :half].mean(1).numpy(), right[:, half:].mean(1).numpy()]).reshape(2, len(rates),
+            runs)
     best = {name: int(f[0].mean(1).argmax()) for name, f in found.items()}
     widths = {name: (f[1] >= f[1].max(0) - 0.01).sum(0) / per_decade for name, f in found.items()}  # (runs,)
-    numbers = {"range": mean(widths["adam"] - widths["sgd"]), "generalises": mean(found["sgd"][1, best["sgd"]] - found["adam"][1, best["adam"]])}
-    remark = (f"At its best rate Adam reaches {found['adam'][1, best['adam']].mean():.1%} ({rates[best['adam']]:.2g}), SGD with momentum "
-              f"{found['sgd'][1, best['sgd']].mean():.1%} ({rates[best['sgd']]:.2g}). Within a point of the best are {widths['adam'].mean():.1f} decades of rates for "
+    numbers = {"range": mean(widths["adam"] - widths["sgd"]),
+               "generalises": mean(found["sgd"][1, best["sgd"]] - found["adam"][1, best["adam"]])}
+    remark = (f"At its best rate Adam reaches {found['adam'][1, best['adam']].mean():.1%} ({rates[best['adam']]:.2g}), SGD "
+              f"with momentum "
+              f"{found['sgd'][1, best['sgd']].mean():.1%} ({rates[best['sgd']]:.2g}). Within a point of the best are "
+              f"{widths['adam'].mean():.1f} decades of rates for "
               f"Adam, {widths['sgd'].mean():.1f} for SGD: on a network this small and well scaled, both forgive much.")
     return Findings(numbers, remark, {"rates": rates, "found": found})
 

@@ -23,7 +23,8 @@ CLAIM = Claim(
     17, "Adversarial examples",
     "Imperceptibly small worst-case perturbations fool networks; random perturbations of the same size do not.",
     "Szegedy et al. 2014 (arXiv:1312.6199); Goodfellow, Shlens and Szegedy 2015 (arXiv:1412.6572); lecture 10",
-    needs=(Need("worst", "of the images that are right clean, share still right at 2/255, the worst case", at_most=0.1, percent=True),
+    needs=(Need("worst", "of the images that are right clean, share still right at 2/255, the worst case", at_most=0.1,
+                percent=True),
            Need("noise", "share still right under random signs of 2/255", at_least=0.9, percent=True)),
     seconds=(50, 15, 4),
 )
@@ -52,10 +53,13 @@ def measure(seed: int = 0, photos: int = 48, levels: Sequence[int] = (1, 2, 4, 8
     at = list(levels).index(2) + 1
     n = len(x)
     worst, noise = rate(round(curve.worst[at] * n), n), rate(round(curve.noise["sign"][at] * n), n)
-    numbers = {"worst": worst, "noise": noise, **{f"worst_{level}": rate(round(w * n), n) for level, w in zip(levels, curve.worst[1:], strict=True)}}
-    remark = (f"Of {n} photographs, {worst.value:.0%} stay right against {steps} steps of gradient ascent within 2/255 of each pixel, {noise.value:.0%} with "
+    numbers = {"worst": worst, "noise": noise, **{f"worst_{level}": rate(round(w * n), n) for level,
+                                                  w in zip(levels, curve.worst[1:], strict=True)}}
+    remark = (f"Of {n} photographs, {worst.value:.0%} stay right against {steps} steps of gradient ascent within 2/255 of "
+              f"each pixel, {noise.value:.0%} with "
               f"random signs of the same size; at {levels[-1]}/255 random signs leave {curve.noise['sign'][-1]:.0%}.")
-    return Findings(numbers, remark, {"levels": [0, *levels], "worst": curve.worst, "interval": curve.worst_interval, "noise": curve.noise,
+    return Findings(numbers, remark, {"levels": [0, *levels], "worst": curve.worst, "interval": curve.worst_interval,
+                                      "noise": curve.noise,
                                       "example": example(model, curve.smallest)})
 
 
@@ -68,7 +72,8 @@ def example(model: Model, found: attack.AttackResult) -> dict[str, Any]:
     name = lambda k: model.classes[int(k)].split(",")[0]  # noqa: E731
     return {"before": before, "after": after, "difference": np.clip(128 + (after - before) * 40, 0, 255),
             "was": f"{name(found.predicted_before[i])}\n{found.confidence_before[i]:.0%}",
-            "now": f"{name(found.predicted_after[i])}\n{found.confidence_after[i]:.0%}", "size": round(255 * float(found.distances[i]))}
+            "now": f"{name(found.predicted_after[i])}\n{found.confidence_after[i]:.0%}",
+            "size": round(255 * float(found.distances[i]))}
 
 
 def draw(e: Mapping[str, Any]) -> Figure:
@@ -84,5 +89,6 @@ def draw(e: Mapping[str, Any]) -> Figure:
     left.legend(loc="center right")
     axes[1].axis("off")
     cells = [axes[1].inset_axes(box) for box in ((0, 0.5, 0.48, 0.42), (0.52, 0.5, 0.48, 0.42), (0.26, 0, 0.48, 0.42))]
-    pictures(cells, [shown["before"], shown["after"], shown["difference"]], [shown["was"], shown["now"], f"difference ({shown['size']}/255), 40 times"])
+    pictures(cells, [shown["before"], shown["after"], shown["difference"]],
+             [shown["was"], shown["now"], f"difference ({shown['size']}/255), 40 times"])
     return figure

@@ -46,14 +46,19 @@ def measure(seed: int = 0, runs: int = 8, epochs: int = 30, train: int = 300) ->
         split = data.digits(train, seed + run)
         for i, how in enumerate((None, MOVES)):
             net = nets.build("small_resnet", 10, 1, seed=seed + run, width=8, stages=2)
-            training.fit(net, (split.x, split.y), epochs=epochs, batch_size=25, augment=how, optimizer="adam", learning_rate=0.02, seed=seed + run, verbose=0)
+            training.fit(net, (split.x, split.y), epochs=epochs, batch_size=25, augment=how, optimizer="adam",
+                         learning_rate=0.02, seed=seed + run, verbose=0)
             with torch.no_grad():
-                found[run, i] = [float((net(x).argmax(1) == split.y_test).float().mean()) for x in (split.x_test, moved(split, seed + run))]
+                found[run, i] = [float((net(x).argmax(1) == split.y_test).float().mean())
+                                 for x in (split.x_test, moved(split, seed + run))]
     numbers = {"robust": mean(found[:, 1, 1] - found[:, 0, 1]), "accurate": mean(found[:, 1, 0] - found[:, 0, 0]),
-               **{f"{a}_{b}": mean(found[:, i, j]) for i, a in enumerate(("without", "with")) for j, b in enumerate(("plain", "moved"))}}
-    remark = (f"On moved digits {found[:, 0, 1].mean():.1%} become {found[:, 1, 1].mean():.1%}; on digits as they are {found[:, 0, 0].mean():.1%} "
+               **{f"{a}_{b}": mean(found[:, i, j]) for i, a in enumerate(("without", "with")) for j,
+                  b in enumerate(("plain", "moved"))}}
+    remark = (f"On moved digits {found[:, 0, 1].mean():.1%} become {found[:, 1, 1].mean():.1%}; on digits as they are "
+              f"{found[:, 0, 0].mean():.1%} "
               f"become {found[:, 1, 0].mean():.1%}.")
-    return Findings(numbers, remark, {"numbers": numbers, "shown": torch.cat([split.x_test[:5], moved(split, seed + run)[:5]])[:, 0].numpy()})
+    return Findings(numbers, remark, {"numbers": numbers, "shown": torch.cat([split.x_test[:5], moved(split, seed
+        + run)[:5]])[:, 0].numpy()})
 
 
 def draw(e: Mapping[str, Any]) -> Figure:

@@ -60,9 +60,11 @@ def measure(seed: int = 0, widths: Sequence[int] = (32, 64, 128, 256, 512, 1024,
         "error": Number.exact(difference(network(8).double(), x.double(), y)),
     }
     saved = 2 * parameters[-1] / numbers["times_forward"].value
-    remark = (f"{parameters[-1]:,} derivatives cost {numbers['times_forward'].value:.1f} forward passes; central differences "
+    remark = (f"{parameters[-1]:,} derivatives cost {numbers['times_forward'].value:.1f} forward passes; central "
+              f"differences "
               f"would take {2 * parameters[-1]:,}, that is {saved:,.0f} times as long.")
-    return Findings(numbers, remark, {"parameters": parameters, "seconds": seconds, "operations": operations, "forward": forward})
+    return Findings(numbers, remark, {"parameters": parameters, "seconds": seconds, "operations": operations,
+                                      "forward": forward})
 
 
 def timed(net: nn.Module, x: torch.Tensor, y: torch.Tensor, calls: int = 6) -> float:

@@ -24,7 +24,8 @@ from hubel.phenomena.statistics import Number, geometric
 
 CLAIM = Claim(
     8, "Batch normalisation",
-    "Batch normalisation reaches the same accuracy in many times fewer steps (the paper: 14 times), without changing what can be "
+    "Batch normalisation reaches the same accuracy in many times fewer steps (the paper: 14 times), without changing what "
+    "can be "
     "expressed.",
     "Ioffe and Szegedy 2015 (arXiv:1502.03167); lecture 10",
     needs=(Need("ratio", "steps without over steps with it, to the same test accuracy, each at its best rate", at_least=3.0),
@@ -56,13 +57,16 @@ def measure(seed: int = 0, runs: int = 5, steps: int = 2400, rates: Sequence[flo
     first = {name: arrival(c, goal) * every for name, c in curves.items()}  # (rates, runs)
     best = {name: int(np.median(f, 1).argmin()) for name, f in first.items()}
     slow, fast = (first[name][best[name]] for name in ("without", "with"))
-    numbers = {"ratio": geometric(np.minimum(slow, steps) / np.minimum(fast, steps)), "folded": Number.exact(folded(split, seed)),
+    numbers = {"ratio": geometric(np.minimum(slow, steps) / np.minimum(fast, steps)),
+               "folded": Number.exact(folded(split, seed)),
                "steps_with": Number.exact(float(np.median(fast))), "steps_without": Number.exact(float(np.median(slow)))}
     fails = int(np.isinf(slow).sum())
     late = f" ({fails} of {runs} never within {steps} steps: the ratio is a lower bound)" if fails else ""
-    remark = (f"To {goal:.0%}: {np.median(fast):.0f} steps with it at rate {rates[best['with']]:g}, {np.median(slow):.0f} without at rate "
+    remark = (f"To {goal:.0%}: {np.median(fast):.0f} steps with it at rate {rates[best['with']]:g}, {np.median(slow):.0f} "
+              f"without at rate "
               f"{rates[best['without']]:g}{late}. The paper's 14 was measured on Inception and at different rates.")
-    return Findings(numbers, remark, {"curves": curves, "best": best, "every": every, "goal": goal, "first": first, "rates": list(rates)})
+    return Findings(numbers, remark, {"curves": curves, "best": best, "every": every, "goal": goal, "first": first,
+                                      "rates": list(rates)})
 
 
 def arrival(curves: np.ndarray, goal: float) -> np.ndarray:
@@ -91,7 +95,8 @@ def draw(e: Mapping[str, Any]) -> Figure:
     figure, (left, right) = slide(1, 2)
     for name, colour in (("with", MAIN), ("without", WORST)):
         c, best = e["curves"][name], e["best"][name]
-        line(left, e["every"] * (np.arange(c.shape[-1]) + 1), c[best], f"{name} (rate {e['rates'][best]:g})", colour, marker="")
+        line(left, e["every"] * (np.arange(c.shape[-1]) + 1), c[best], f"{name} (rate {e['rates'][best]:g})", colour,
+             marker="")
         right.plot(e["rates"], np.median(e["first"][name], 1), "o-", color=colour, label=name)
     left.axhline(e["goal"], color="gray", lw=1, ls=":")
     left.set(title="Test accuracy, each at its best rate", xlabel="steps", xscale="log")

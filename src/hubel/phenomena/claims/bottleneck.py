@@ -27,9 +27,11 @@ CLAIM = Claim(
     22, "Autoencoders need a bottleneck",
     "Without a bottleneck an autoencoder learns the identity and nothing useful; with one it distils high-level features.",
     "Lecture 10, 'Important property of autoencoders'",
-    needs=(Need("identity", "reconstruction error of what is no digit, in digits' contrast, without a bottleneck", at_most=0.1, percent=True),
+    needs=(Need("identity", "reconstruction error of what is no digit, in digits' contrast, without a bottleneck",
+                at_most=0.1, percent=True),
            Need("stranger", "digits told from shuffled digits by their error (AUC) with a bottleneck of 8", at_least=0.95),
-           Need("labels", "accuracy with 5 labels a class on 8 numbers of code minus that on 256", at_least=0.0, percent=True)),
+           Need("labels", "accuracy with 5 labels a class on 8 numbers of code minus that on 256", at_least=0.0,
+                percent=True)),
     seconds=(60, 15, 3),
 )
 QUICK = {"runs": 2, "epochs": 25, "codes": (4, 8, 64, 256)}
@@ -48,7 +50,8 @@ def shuffled(x: torch.Tensor, seed: int) -> torch.Tensor:
     return x.flatten(1).gather(1, order).view_as(x)
 
 
-def measure(seed: int = 0, runs: int = 4, train: int = 1200, epochs: int = 60, codes: Sequence[int] = (2, 4, 8, 16, 32, 64, 256)) -> Findings:
+def measure(seed: int = 0, runs: int = 4, train: int = 1200, epochs: int = 60,
+            codes: Sequence[int] = (2, 4, 8, 16, 32, 64, 256)) -> Findings:
     found = np.empty((runs, len(codes), 4))  # error on digits, error on shuffled ones, AUC, accuracy with few labels
     for run in range(runs):
         split = data.digits(train, seed + run)
@@ -59,13 +62,19 @@ def measure(seed: int = 0, runs: int = 4, train: int = 1200, epochs: int = 60, c
             model.fit(split.x, epochs=epochs, learning_rate=3e-3, seed=seed + run, verbose=0)
             errors, others = model.error(split.x_test), model.error(strange)
             auc = roc_auc_score(np.repeat([0, 1], [len(errors), len(others)]), np.concatenate([errors, others]))
-            found[run, i] = errors.mean() / contrast, others.mean() / contrast, auc, few_labels(model.encode(split.x_test), split.y_test.numpy(), seed)
+            found[run, i] = errors.mean() / contrast, others.mean() / contrast, auc, few_labels(model.encode(split.x_test),
+                split.y_test.numpy(), seed)
     at = {k: i for i, k in enumerate(codes)}
-    numbers = {"identity": mean(found[:, -1, 1]), "stranger": mean(found[:, at[8], 2]), "labels": mean(found[:, at[8], 3] - found[:, -1, 3]),
-               "wide_auc": mean(found[:, -1, 2]), "wide_labels": mean(found[:, -1, 3]), "narrow_labels": mean(found[:, at[8], 3])}
-    remark = (f"With {codes[-1]} numbers for 64 pixels, shuffled digits come back with {found[:, -1, 1].mean():.0%} of their contrast missing (AUC "
-              f"{found[:, -1, 2].mean():.2f}), with 8 with {found[:, at[8], 1].mean():.0%} (AUC {found[:, at[8], 2].mean():.2f}). Five labels a class give "
-              f"{found[:, at[8], 3].mean():.0%} on a code of 8 and {found[:, -1, 3].mean():.0%} on the wide one: it copies, and keeps all that pixels hold.")
+    numbers = {"identity": mean(found[:, -1, 1]), "stranger": mean(found[:, at[8], 2]),
+               "labels": mean(found[:, at[8], 3] - found[:, -1, 3]),
+               "wide_auc": mean(found[:, -1, 2]), "wide_labels": mean(found[:, -1, 3]),
+               "narrow_labels": mean(found[:, at[8], 3])}
+    remark = (f"With {codes[-1]} numbers for 64 pixels, shuffled digits come back with {found[:, -1, 1].mean():.0%} of "
+              f"their contrast missing (AUC "
+              f"{found[:, -1, 2].mean():.2f}), with 8 with {found[:, at[8], 1].mean():.0%} (AUC "
+              f"{found[:, at[8], 2].mean():.2f}). Five labels a class give "
+              f"{found[:, at[8], 3].mean():.0%} on a code of 8 and {found[:, -1, 3].mean():.0%} on the wide one: it copies, "
+              f"and keeps all that pixels hold.")
     return Findings(numbers, remark, {"codes": list(codes), "found": found})
 
 

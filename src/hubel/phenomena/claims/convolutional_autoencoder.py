@@ -20,7 +20,8 @@ CLAIM = Claim(
     23, "Convolutional autoencoders",
     "Convolutional autoencoders are better than dense ones.",
     "Lecture 10, 'Which would lead to better feature learning?'; Masci et al. 2011",
-    needs=(Need("photographs", "error of dense over that of convolutional ones on new pieces of photographs, code of 32", at_least=1.05),
+    needs=(Need("photographs", "error of dense over that of convolutional ones on new pieces of photographs, code of 32",
+                at_least=1.05),
            Need("digits", "the same on new digits, code of 8", at_least=1.0)),
     seconds=(65, 16, 4),
 )
@@ -36,7 +37,8 @@ def measure(seed: int = 0, runs: int = 3, epochs: int = 25, pieces: int = 1500, 
         x, _ = data.patches(pieces + 300, 16, seed + run)
         split = data.digits(train, seed + run)
         for name, (learn, test, side, latents, widths, width) in {"photographs": (x[:pieces], x[pieces:], 16, 32, (96,), 16),
-                                                                  "digits": (split.x, split.x_test, 8, 8, (36,), 16)}.items():
+                                                                  "digits": (split.x, split.x_test, 8, 8, (36,),
+                                                                             16)}.items():
             row = []
             for kind, options in (("dense", {"widths": widths}), ("convolutional", {"width": width})):
                 model = autoencode.build(kind, size=side, channels=1, latents=latents, seed=seed + run, **options)
@@ -49,9 +51,11 @@ def measure(seed: int = 0, runs: int = 3, epochs: int = 25, pieces: int = 1500, 
             errors[name].append(row)
     e = {name: np.array(v) for name, v in errors.items()}
     numbers = {name: geometric(v[:, 0] / v[:, 1]) for name, v in e.items()}
-    remark = (f"On pieces of photographs the dense one's error is {numbers['photographs'].value:.2f} times the convolutional one's "
+    remark = (f"On pieces of photographs the dense one's error is {numbers['photographs'].value:.2f} times the "
+              f"convolutional one's "
               f"({sizes['photographs, dense']:,} and {sizes['photographs, convolutional']:,} parameters), on digits of 8x8 "
-              f"{numbers['digits'].value:.2f} times ({sizes['digits, dense']:,} and {sizes['digits, convolutional']:,}), after {epochs} epochs of both.")
+              f"{numbers['digits'].value:.2f} times ({sizes['digits, dense']:,} and {sizes['digits, convolutional']:,}), "
+              f"after {epochs} epochs of both.")
     return Findings(numbers, remark, {"errors": e, "shown": shown})
 
 

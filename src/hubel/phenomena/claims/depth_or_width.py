@@ -23,7 +23,8 @@ CLAIM = Claim(
     "Depth matters more than width: at equal parameters, deeper networks are more accurate.",
     "Lecture 10, 'Depth more important than width'; Simonyan and Zisserman 2015",
     needs=(Need("gain", "test accuracy of four layers over one, of as many parameters", at_least=0.005, percent=True),
-           Need("wider", "test accuracy of four layers minus that of one layer of four times the parameters", at_least=0.0, percent=True)),
+           Need("wider", "test accuracy of four layers minus that of one layer of four times the parameters", at_least=0.0,
+                percent=True)),
     seconds=(60, 12, 2.5),
 )
 QUICK = {"runs": 3, "epochs": 8, "depths": (1, 4)}
@@ -61,13 +62,18 @@ def measure(seed: int = 0, runs: int = 5, epochs: int = 15, train: int = 600, bu
         for name, (depth, width) in shapes.items():
             torch.manual_seed(seed + run)
             net = network(depth, width)
-            training.fit(net, (split.x, split.y), epochs=epochs, batch_size=25, optimizer="adam", learning_rate=0.02, seed=seed + run, verbose=0)
+            training.fit(net, (split.x, split.y), epochs=epochs, batch_size=25, optimizer="adam", learning_rate=0.02,
+                         seed=seed + run, verbose=0)
             with torch.no_grad():
-                found[name][run] = [float((net(x).argmax(1) == y).float().mean()) for x, y in ((split.x, split.y), (split.x_test, split.y_test))]
-    numbers = {"gain": mean(found["4"][:, 1] - found["1"][:, 1]), "wider": mean(found["4"][:, 1] - found["1, four times"][:, 1])}
+                found[name][run] = [float((net(x).argmax(1) == y).float().mean()) for x,
+                                    y in ((split.x, split.y), (split.x_test, split.y_test))]
+    numbers = {"gain": mean(found["4"][:, 1] - found["1"][:, 1]),
+               "wider": mean(found["4"][:, 1] - found["1, four times"][:, 1])}
     best = max(depths, key=lambda d: found[str(d)][:, 1].mean())
-    remark = (f"With {budget:,} parameters: {', '.join(f'{found[str(d)][:, 1].mean():.1%} at {d}' for d in depths)} layers; one layer of four times the "
-              f"parameters {found['1, four times'][:, 1].mean():.1%}. The best depth here is {best}: beyond it, layers become too narrow and, "
+    remark = (f"With {budget:,} parameters: {', '.join(f'{found[str(d)][:, 1].mean():.1%} at {d}' for d in depths)} layers; "
+              f"one layer of four times the "
+              f"parameters {found['1, four times'][:, 1].mean():.1%}. The best depth here is {best}: beyond it, layers "
+              f"become too narrow and, "
               "without residual connections, hard to train.")
     return Findings(numbers, remark, {"depths": list(depths), "found": found, "widths": [shapes[str(d)][1] for d in depths]})
 
@@ -77,9 +83,11 @@ def draw(e: Mapping[str, Any]) -> Figure:
     stacked = np.stack([e["found"][str(d)] for d in e["depths"]], 1)  # (runs, depths, 2)
     line(axes, e["depths"], stacked[..., 0], "training", WORST)
     line(axes, e["depths"], stacked[..., 1], "test", MAIN)
-    axes.axhline(e["found"]["1, four times"][:, 1].mean(), color=MAIN, ls="--", lw=1.5, label="test: one layer of four times the parameters")
+    axes.axhline(e["found"]["1, four times"][:, 1].mean(), color=MAIN, ls="--", lw=1.5,
+                 label="test: one layer of four times the parameters")
     axes.set(xscale="log", title="Accuracy of networks of as many parameters")
-    axes.set_xticks(e["depths"], [f"{d} layer{'s' * (d > 1)}\nof {w}" for d, w in zip(e["depths"], e["widths"], strict=True)])
+    axes.set_xticks(e["depths"], [f"{d} layer{'s' * (d > 1)}\nof {w}" for d,
+                                  w in zip(e["depths"], e["widths"], strict=True)])
     axes.minorticks_off()
     axes.legend(loc="lower right")
     as_percent(axes)

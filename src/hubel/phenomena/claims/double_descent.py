@@ -21,13 +21,15 @@ from hubel.phenomena.statistics import geometric
 
 CLAIM = Claim(
     16, "Double descent",
-    "Test error peaks at the interpolation threshold and falls again with many more parameters; ordinary networks usually do not "
+    "Test error peaks at the interpolation threshold and falls again with many more parameters; ordinary networks usually "
+    "do not "
     "show the peak.",
     "Belkin, Hsu, Ma and Mandal 2019 (arXiv:1812.11118); Nakkiran et al. 2020 (arXiv:1912.02292); lecture 10",
     needs=(
         Need("peak", "random features: test error at the threshold over that with 20 times as many", at_least=1.5),
         Need("rise", "random features: test error at the threshold over the least below it", at_least=1.2),
-        Need("network", "networks on clean labels: highest test error among those that fit over that of the widest", at_most=1.5),
+        Need("network", "networks on clean labels: highest test error among those that fit over that of the widest",
+             at_most=1.5),
     ),
     seconds=(45, 10, 2),
 )
@@ -49,12 +51,15 @@ def measure(seed: int = 0, runs: int = 8, network_runs: int = 8, steps: int = 15
     train_error, test_error = nets["clean labels"]
     fits = train_error.mean(1) < 0.02
     hump = test_error[fits].max(0) / test_error[-1]
-    n_train, n_test = nets["15% wrong labels"]
-    noisy_hump = n_test[n_train.mean(1) < 0.05].max(0) / n_test[-1] if (n_train.mean(1) < 0.05).any() else n_test[-1:] / n_test[-1:]
+    train_error, test_error = nets["15% wrong labels"]
+    fits = train_error.mean(1) < 0.05
+    noisy_hump = test_error[fits].max(0) / test_error[-1] if fits.any() else np.ones(network_runs)
     numbers = {"peak": geometric(peak / features[:, -1]), "rise": geometric(peak / features[:, :at].min(1)),
-               "network": geometric(hump), "network_noisy": geometric(np.ravel(noisy_hump))}
-    remark = (f"Random features err on {peak.mean():.0%} at {TRAIN} features for {TRAIN} digits, on {features[:, :at].mean(0).min():.0%} below and on "
-              f"{features[:, -1].mean():.0%} with {counts[-1]:,}. Among networks that fit clean labels the worst errs {numbers['network'].value:.2f} times as "
+               "network": geometric(hump), "network_noisy": geometric(noisy_hump)}
+    remark = (f"Random features err on {peak.mean():.0%} at {TRAIN} features for {TRAIN} digits, on "
+              f"{features[:, :at].mean(0).min():.0%} below and on "
+              f"{features[:, -1].mean():.0%} with {counts[-1]:,}. Among networks that fit clean labels the worst errs "
+              f"{numbers['network'].value:.2f} times as "
               f"often as the widest; with wrong labels {numbers['network_noisy'].value:.2f} times.")
     return Findings(numbers, remark, {"counts": list(counts), "features": features, "widths": list(widths), "nets": nets})
 
@@ -73,12 +78,14 @@ def random_features(seed: int, counts: Sequence[int], wrong: float) -> np.ndarra
     v = rng.standard_normal((64, max(counts))) / 8
     a, b = (np.maximum(x.flatten(1).numpy() @ v, 0) for x in (split.x, split.x_test))
     y = np.eye(10)[spoiled(split.y, wrong, seed)] - 0.1
-    return np.array([np.mean((b[:, :p] @ np.linalg.lstsq(a[:, :p], y, rcond=1e-10)[0]).argmax(1) != split.y_test.numpy()) for p in counts])
+    return np.array([np.mean((b[:, :p] @ np.linalg.lstsq(a[:, :p], y, rcond=1e-10)[0]).argmax(1) != split.y_test.numpy())
+                     for p in counts])
 
 
 def networks(width: int, runs: int, split: data.Split, y: torch.Tensor, steps: int, seed: int) -> np.ndarray:
     """(2, runs): train and test errors of `runs` networks of one width."""
-    many = train_many(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10)), runs, split.x, y,
+    many = train_many(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10)), runs,
+                      split.x, y,
                       steps=steps, batch_size=50, learning_rate=0.1, schedule="cosine", seed=seed)
     return np.stack([many.errors(split.x, y).numpy(), many.errors(split.x_test, split.y_test).numpy()])
 

@@ -31,11 +31,13 @@ SMALLEST = {"runs": 4, "steps": 150, "sizes": (50,)}
 
 
 def network(rate: float) -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Dropout(rate / 2), nn.Linear(64, 200), nn.ReLU(), nn.Dropout(rate), nn.Linear(200, 200),
+    return nn.Sequential(nn.Flatten(), nn.Dropout(rate / 2), nn.Linear(64, 200), nn.ReLU(), nn.Dropout(rate),
+                         nn.Linear(200, 200),
                          nn.ReLU(), nn.Dropout(rate), nn.Linear(200, 10))
 
 
-def measure(seed: int = 0, runs: int = 8, steps: int = 800, sizes: Sequence[int] = (50, 100, 200, 500), rate: float = 0.5) -> Findings:
+def measure(seed: int = 0, runs: int = 8, steps: int = 800, sizes: Sequence[int] = (50, 100, 200, 500),
+            rate: float = 0.5) -> Findings:
     found = np.empty((2, len(sizes), 2, runs))  # without and with; size; training and test accuracy
     curves: dict[str, Curve] = {}
     for j, size in enumerate(sizes):
@@ -43,14 +45,18 @@ def measure(seed: int = 0, runs: int = 8, steps: int = 800, sizes: Sequence[int]
         for i, (name, p) in enumerate((("without", 0.0), ("with", rate))):
             curve = Curve(split.x_test, split.y_test)
             curves.setdefault(name, curve)  # of the smallest training set
-            many = train_many(partial(network, p), runs, split.x, split.y, steps=steps, batch_size=min(50, size), learning_rate=0.05,
+            many = train_many(partial(network, p), runs, split.x, split.y, steps=steps, batch_size=min(50, size),
+                              learning_rate=0.05,
                               seed=seed, watch=curve, every=max(steps // 25, 1))
-            found[i, j] = 1 - np.stack([many.errors(split.x, split.y).numpy(), many.errors(split.x_test, split.y_test).numpy()])
+            found[i, j] = 1 - np.stack([many.errors(split.x, split.y).numpy(),
+                                        many.errors(split.x_test, split.y_test).numpy()])
     gaps = (found[:, :, 0] - found[:, :, 1]).mean(1)  # (2, runs)
     numbers = {"gain": mean((found[1, :, 1] - found[0, :, 1]).mean(0)), "gap": mean(gaps[1] / gaps[0]),
                "gap_without": mean(gaps[0]), "gap_with": mean(gaps[1])}
-    at = ", ".join(f"{100 * (found[1, j, 1] - found[0, j, 1]).mean():+.1f} points with {size} digits" for j, size in enumerate(sizes))
-    remark = f"The gap between training and test shrinks from {gaps[0].mean():.1%} to {gaps[1].mean():.1%}; test accuracy changes by {at}."
+    changes = 100 * (found[1, :, 1] - found[0, :, 1]).mean(1)
+    at = ", ".join(f"{change:+.1f} points with {size} digits" for change, size in zip(changes, sizes, strict=True))
+    remark = (f"The gap between training and test shrinks from {gaps[0].mean():.1%} to {gaps[1].mean():.1%}; test accuracy changes "
+              f"by {at}.")
     return Findings(numbers, remark, {"sizes": list(sizes), "found": found, "steps": curves["with"].steps,
                                       "curves": {name: curve.accuracy for name, curve in curves.items()}})
 

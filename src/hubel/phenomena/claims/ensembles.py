@@ -37,13 +37,16 @@ def measure(seed: int = 0, runs: int = 8, members: int = 10, steps: int = 800, t
     grown = np.empty((runs, members))
     for run in range(runs):
         split = data.digits(train, seed + run)
-        many = train_many(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)), members,
-                          split.x, split.y, steps=steps, batch_size=50, learning_rate=0.05, schedule="cosine", seed=seed + run)
+        many = train_many(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(),
+                                                nn.Linear(64, 10)), members,
+                          split.x, split.y, steps=steps, batch_size=50, learning_rate=0.05, schedule="cosine", seed=seed
+                          + run)
         rng = torch.Generator().manual_seed(seed + run)
         static = torch.randn(split.x_test.shape, generator=rng)
         for i, noise in enumerate(noises):
             p = many.logits(split.x_test + noise * static).softmax(-1)
-            found[run, :, i] = [float((p.argmax(-1) == split.y_test).float().mean()), float((p.mean(0).argmax(-1) == split.y_test).float().mean())]
+            found[run, :, i] = [float((p.argmax(-1) == split.y_test).float().mean()),
+                                float((p.mean(0).argmax(-1) == split.y_test).float().mean())]
             if noise == 0.3:
                 so_far = p.cumsum(0).argmax(-1)  # the first member alone, the first two together, ...
                 grown[run] = (so_far == split.y_test).float().mean(-1).numpy()
@@ -51,8 +54,10 @@ def measure(seed: int = 0, runs: int = 8, members: int = 10, steps: int = 800, t
     at = list(noises).index(0.3)
     numbers = {"accuracy": mean(gain[:, 0]), "noise": mean(gain[:, at]), "more_so": mean(gain[:, at] - gain[:, 0])}
     m = found.mean(0)
-    remark = (f"Clean: {m[0, 0]:.1%} for a member, {m[1, 0]:.1%} for {members} together; with noise of 0.3: {m[0, at]:.1%} and {m[1, at]:.1%}."
-              f" The first three give {(grown.mean(0)[2] - grown.mean(0)[0]) / max(grown.mean(0)[-1] - grown.mean(0)[0], 1e-9):.0%} of that gain.")
+    remark = (f"Clean: {m[0, 0]:.1%} for a member, {m[1, 0]:.1%} for {members} together; with noise of 0.3: {m[0, at]:.1%} "
+              f"and {m[1, at]:.1%}."
+              f" The first three give "
+              f"{(grown.mean(0)[2] - grown.mean(0)[0]) / max(grown.mean(0)[-1] - grown.mean(0)[0], 1e-9):.0%} of that gain.")
     return Findings(numbers, remark, {"noises": list(noises), "found": found, "grown": grown})
 
 

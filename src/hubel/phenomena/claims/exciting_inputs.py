@@ -21,13 +21,16 @@ from hubel.phenomena.statistics import Number, mean, rate
 
 CLAIM = Claim(
     25, "Exciting inputs need regularisation",
-    "Optimising an input without regularisation gives noise that excites a unit more than any real image; with regularisation it "
+    "Optimising an input without regularisation gives noise that excites a unit more than any real image; with "
+    "regularisation it "
     "gives something recognisable.",
     "Lecture 10; Yosinski et al. 2015 (arXiv:1506.06579); Olah, Mordvintsev and Schubert 2017, distill.pub",
-    needs=(Need("stronger", "share of classes whose unregularised picture excites more than any real digit", at_least=0.8, percent=True),
+    needs=(Need("stronger", "share of classes whose unregularised picture excites more than any real digit", at_least=0.8,
+                percent=True),
            Need("noise", "share of unregularised pictures that the second network recognises", at_most=0.6, percent=True),
            Need("recognised", "share of regularised pictures that it recognises", at_least=0.8, percent=True),
-           Need("rougher", "fine detail of unregularised over that of regularised pictures, both in shares of contrast", at_least=1.5)),
+           Need("rougher", "fine detail of unregularised over that of regularised pictures, both in shares of contrast",
+                at_least=1.5)),
     seconds=(40, 15, 5),
 )
 QUICK = {"runs": 1, "steps": 120}
@@ -68,9 +71,12 @@ def measure(seed: int = 0, runs: int = 3, steps: int = 160, epochs: int = 8) -> 
                 shown[name] = made.images[:, 0].numpy()
         rough.append((detail["free"] / detail["digit"]).mean().item())
     n = {name: rate(int(np.sum(v)), int(np.size(v))) for name, v in hits.items()}
-    numbers: dict[str, Number] = {"stronger": n["stronger"], "noise": n["free"], "recognised": n["digit"], "rougher": mean(rough)}
-    remark = (f"Plain ascent excites {n['stronger'].value:.0%} of the classes more than any real digit does; a second network ({np.mean(accuracy):.0%} on real "
-              f"digits) recognises {n['free'].value:.0%} of these pictures and {n['digit'].value:.0%} of those made within the digits' main components, "
+    numbers: dict[str, Number] = {"stronger": n["stronger"], "noise": n["free"], "recognised": n["digit"],
+                                  "rougher": mean(rough)}
+    remark = (f"Plain ascent excites {n['stronger'].value:.0%} of the classes more than any real digit does; a second "
+              f"network ({np.mean(accuracy):.0%} on real "
+              f"digits) recognises {n['free'].value:.0%} of these pictures and {n['digit'].value:.0%} of those made within "
+              f"the digits' main components, "
               "under small shifts and turns.")
     return Findings(numbers, remark, {"shown": shown, "numbers": numbers})
 

@@ -25,7 +25,8 @@ CLAIM = Claim(
     "Lecture 10; Krizhevsky, Sutskever and Hinton 2012, figure 3; Hubel and Wiesel 1959",
     needs=(Need("learned", "share of learned filters nearer to a Gabor than 95% of random ones", at_least=0.5, percent=True),
            Need("over_random", "mean Gabor R² of learned filters minus that of filters before training", at_least=0.1),
-           Need("over_shuffled", "mean Gabor R² of learned filters minus that after learning shuffled labels", at_least=0.05)),
+           Need("over_shuffled", "mean Gabor R² of learned filters minus that after learning shuffled labels",
+                at_least=0.05)),
     seconds=(55, 14, 3),
 )
 QUICK = {"runs": 1, "epochs": 5, "patches": 3000}
@@ -33,8 +34,10 @@ SMALLEST = {"runs": 1, "epochs": 3, "patches": 1000, "width": 8}
 
 
 def network(classes: int, width: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(1, width, 9, stride=2, padding=4, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2),
-                         nn.Conv2d(width, 2 * width, 3, padding=1, bias=False), nn.BatchNorm2d(2 * width), nn.ReLU(), nn.AdaptiveAvgPool2d(2),
+    return nn.Sequential(nn.Conv2d(1, width, 9, stride=2, padding=4, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
+                         nn.MaxPool2d(2),
+                         nn.Conv2d(width, 2 * width, 3, padding=1, bias=False), nn.BatchNorm2d(2 * width), nn.ReLU(),
+                         nn.AdaptiveAvgPool2d(2),
                          nn.Flatten(), nn.Linear(8 * width, classes))
 
 
@@ -47,12 +50,14 @@ def measure(seed: int = 0, runs: int = 3, epochs: int = 8, patches: int = 4000, 
         fresh, truth = x[patches:], y[patches:]
         x, y = x[:patches], y[:patches]
         rng = torch.Generator().manual_seed(seed + run)
-        for arm, labels in (("before training", None), ("shuffled labels", y[torch.randperm(len(y), generator=rng)]), ("learned", y)):
+        for arm, labels in (("before training", None), ("shuffled labels", y[torch.randperm(len(y), generator=rng)]),
+                            ("learned", y)):
             torch.manual_seed(seed + run)
             model = Model(network(len(names), width), names, size=32, channels=1)
             if labels is not None:
                 # Decay lets what no label pushes die away, so that what remains was learned.
-                training.fit(model.network, (x - 0.5, labels), epochs=epochs, batch_size=50, optimizer="adam", learning_rate=3e-3,
+                training.fit(model.network, (x - 0.5, labels), epochs=epochs, batch_size=50, optimizer="adam",
+                             learning_rate=3e-3,
                              weight_decay=0.05, seed=seed, verbose=0)
             if arm == "learned":
                 accuracy.append(float((model.network(fresh - 0.5).argmax(1) == truth).float().mean()))
@@ -60,15 +65,20 @@ def measure(seed: int = 0, runs: int = 3, epochs: int = 8, patches: int = 4000, 
     fits = {arm: [f.fit() for f in found] for arm, found in arms.items()}
     r2 = {arm: np.concatenate([f.gabor_r2 for f in found]) for arm, found in fits.items()}
     threshold = np.quantile(fits["learned"][0].random_gabor_r2, 0.95)
-    numbers = {"learned": bootstrap((r2["learned"] > threshold).astype(float)), "over_random": apart(r2["learned"], r2["before training"]),
+    numbers = {"learned": bootstrap((r2["learned"] > threshold).astype(float)),
+               "over_random": apart(r2["learned"], r2["before training"]),
                "over_shuffled": apart(r2["learned"], r2["shuffled labels"])}
-    remark = (f"Mean Gabor R²: {r2['learned'].mean():.2f} learned, {r2['shuffled labels'].mean():.2f} after shuffled labels, "
-              f"{r2['before training'].mean():.2f} before training; random filters of 9x9 exceed {threshold:.2f} in 5% of cases. The networks name "
+    remark = (f"Mean Gabor R²: {r2['learned'].mean():.2f} learned, {r2['shuffled labels'].mean():.2f} after shuffled "
+              f"labels, "
+              f"{r2['before training'].mean():.2f} before training; random filters of 9x9 exceed {threshold:.2f} in 5% of "
+              f"cases. The networks name "
               f"the photograph of a new patch in {np.mean(accuracy):.0%} of cases, of {len(names)}.")
     if r2["shuffled labels"].mean() > r2["learned"].mean() - 0.05:
-        remark += (" No true label is needed for edges: filters turn towards the main components of the patches, whatever the labels say "
+        remark += (" No true label is needed for edges: filters turn towards the main components of the patches, whatever "
+                   "the labels say "
                    "(Maennel et al. 2020, arXiv:2006.10455).")
-    return Findings(numbers, remark, {"r2": r2, "threshold": threshold, "pictures": {arm: found[0].pictures()[:16] for arm, found in arms.items()}})
+    return Findings(numbers, remark, {"r2": r2, "threshold": threshold,
+                                      "pictures": {arm: found[0].pictures()[:16] for arm, found in arms.items()}})
 
 
 def apart(a: np.ndarray, b: np.ndarray) -> Any:

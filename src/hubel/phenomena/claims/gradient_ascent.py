@@ -21,12 +21,14 @@ from hubel.phenomena.statistics import Number, rate
 
 CLAIM = Claim(
     19, "Gradient ascent finds them",
-    "Adversarial perturbations are found by gradient ascent on the loss with respect to the pixels, which backpropagation gives.",
+    "Adversarial perturbations are found by gradient ascent on the loss with respect to the pixels, which backpropagation "
+    "gives.",
     "Lecture 10, 'How to find good perturbations'; Madry et al. 2018 (arXiv:1706.06083)",
     needs=(Need("ascent", "share of digits that gradient ascent turns", at_least=0.8, percent=True),
            Need("random", "share that as many random trials of the same size turn", at_most=0.3, percent=True),
            Need("loss", "images whose loss rises, of all", at_least=0.95, percent=True),
-           Need("library", "largest difference in the share turned from hubel.attack.pgd of as many steps", at_most=0.05, percent=True)),
+           Need("library", "largest difference in the share turned from hubel.attack.pgd of as many steps", at_most=0.05,
+                percent=True)),
     seconds=(25, 9, 2),
 )
 QUICK = {"runs": 2, "points": 150}
@@ -46,7 +48,8 @@ def ascend(net: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int) -> tupl
 
 
 @torch.no_grad()
-def guess(net: nn.Module, x: Tensor, y: Tensor, eps: float, trials: int, rng: torch.Generator) -> tuple[Tensor, list[Tensor]]:
+def guess(net: nn.Module, x: Tensor, y: Tensor, eps: float, trials: int, rng: torch.Generator) -> tuple[Tensor,
+    list[Tensor]]:
     """Random corners of the same box: whether one of them turned the digit, and the highest loss so far, trial by trial."""
     turned, best, losses = torch.zeros(len(x), dtype=torch.bool), F.cross_entropy(net(x), y, reduction="none"), []
     for _ in range(trials):
@@ -58,16 +61,19 @@ def guess(net: nn.Module, x: Tensor, y: Tensor, eps: float, trials: int, rng: to
     return turned, losses
 
 
-def measure(seed: int = 0, runs: int = 4, points: int = 300, train: int = 1000, epochs: int = 10, eps: float = 0.15, steps: int = 20) -> Findings:
+def measure(seed: int = 0, runs: int = 4, points: int = 300, train: int = 1000, epochs: int = 10, eps: float = 0.15,
+            steps: int = 20) -> Findings:
     turned, guessed, rises, apart, curves = [], [], [], [], []
     for run in range(runs):
         split = data.digits(train, seed + run, points)
         net = nets.build("small_resnet", 10, 1, seed=seed + run, width=8, stages=2)
-        training.fit(net, (split.x, split.y), epochs=epochs, batch_size=25, optimizer="adam", learning_rate=0.02, seed=seed + run, verbose=0)
+        training.fit(net, (split.x, split.y), epochs=epochs, batch_size=25, optimizer="adam", learning_rate=0.02, seed=seed
+                     + run, verbose=0)
         right = net(split.x_test).argmax(1) == split.y_test
         x, y = split.x_test[right], split.y_test[right]
         adversarial, losses = ascend(net, x, y, eps, steps)
-        hit, by_chance = guess(net, x, y, eps, 2 * steps, torch.Generator().manual_seed(seed + run))  # a gradient counts as two evaluations
+        hit, by_chance = guess(net, x, y, eps, 2 * steps, torch.Generator().manual_seed(seed
+            + run))  # a gradient counts as two evaluations
         with torch.no_grad():
             final = F.cross_entropy(net(adversarial), y, reduction="none")
             turned.append(net(adversarial).argmax(1) != y)
@@ -77,11 +83,14 @@ def measure(seed: int = 0, runs: int = 4, points: int = 300, train: int = 1000, 
         apart.append(abs(float(library.success.mean()) - float(turned[-1].float().mean())))
         curves.append([[v.detach().mean().item() for v in part] for part in (losses, by_chance[1::2])])
     t, g, r = (torch.cat(v) for v in (turned, guessed, rises))
-    numbers = {"ascent": rate(int(t.sum()), len(t)), "random": rate(int(g.sum()), len(g)), "loss": rate(int(r.sum()), len(r)),
+    numbers = {"ascent": rate(int(t.sum()), len(t)), "random": rate(int(g.sum()), len(g)),
+               "loss": rate(int(r.sum()), len(r)),
                "library": Number.exact(max(apart)),
                "more": Number.exact(float(t.float().mean() - g.float().mean()))}
-    remark = (f"Within {eps:g} of each pixel, {steps} gradients turn {numbers['ascent'].value:.0%} of the digits that are right clean; {2 * steps} random "
-              f"corners of the same box, any of which counts, {numbers['random'].value:.0%}. Chance needs few dimensions: a random corner catches about "
+    remark = (f"Within {eps:g} of each pixel, {steps} gradients turn {numbers['ascent'].value:.0%} of the digits that are "
+              f"right clean; {2 * steps} random "
+              f"corners of the same box, any of which counts, {numbers['random'].value:.0%}. Chance needs few dimensions: a "
+              f"random corner catches about "
               "1/√d of what the worst one does, 1/8 with these 64 pixels, 1/388 with the 150,528 of a photograph (claim 17).")
     return Findings(numbers, remark, {"curves": np.array(curves), "numbers": numbers, "steps": steps,
                                       "example": torch.stack([x[0, 0], adversarial[0, 0]]).numpy()})

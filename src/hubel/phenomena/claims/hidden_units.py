@@ -28,7 +28,8 @@ CLAIM = Claim(
     needs=(
         Need("ring_1", "accuracy of 1 unit on the ring", at_most=0.8, percent=True),
         Need("ring_4", "accuracy of 4 units on the ring", at_least=0.95, percent=True),
-        Need("spiral_deeper", "accuracy on the spiral that three layers of 8 units gain over one of 8", at_least=0.05, percent=True),
+        Need("spiral_deeper", "accuracy on the spiral that three layers of 8 units gain over one of 8", at_least=0.05,
+             percent=True),
         Need("spiral_wider", "accuracy on the spiral that 32 units in one layer gain over 8", at_least=0.05, percent=True),
         Need("limit", "accuracy of three layers of 8 units on a spiral of three turns", at_most=0.8, percent=True),
     ),
@@ -36,7 +37,8 @@ CLAIM = Claim(
 )
 SHAPES = {"ring": ("1", "2", "3", "4", "8"), "spiral": ("4", "8", "32", "8-8", "8-8-8"), "three turns": ("8", "32", "8-8-8")}
 QUICK = {"runs": 8, "steps": 700}
-SMALLEST = {"runs": 4, "steps": 300, "shapes": {"ring": ("1", "4"), "spiral": ("8", "32", "8-8-8"), "three turns": ("8-8-8",)}}
+SMALLEST = {"runs": 4, "steps": 300, "shapes": {"ring": ("1", "4"), "spiral": ("8", "32", "8-8-8"),
+                                                "three turns": ("8-8-8",)}}
 
 
 def network(shape: str) -> nn.Module:
@@ -52,7 +54,8 @@ def network(shape: str) -> nn.Module:
 
 def measure(seed: int = 0, runs: int = 16, steps: int = 2500, points: int = 600,
             shapes: Mapping[str, Sequence[str]] = SHAPES) -> Findings:
-    draw_from = {"ring": data.ring, "spiral": lambda n, s: data.spirals(n, 1.0, s), "three turns": lambda n, s: data.spirals(n, 3.0, s)}
+    draw_from = {"ring": data.ring, "spiral": lambda n, s: data.spirals(n, 1.0, s), "three turns": lambda n,
+                 s: data.spirals(n, 3.0, s)}
     accuracy: dict[str, dict[str, np.ndarray]] = {p: {} for p in shapes}
     kept: dict[str, Any] = {}
     for problem, names in shapes.items():
@@ -71,7 +74,8 @@ def measure(seed: int = 0, runs: int = 16, steps: int = 2500, points: int = 600,
         "limit": mean(hard["8-8-8"]),
     }
     remark = (f"The ring: {ring['1'].mean():.0%} with one unit, {ring['4'].mean():.0%} with four. "
-              f"The spiral: {spiral['8'].mean():.0%} with 8 units, {spiral['32'].mean():.0%} with 32, {spiral['8-8-8'].mean():.0%} with "
+              f"The spiral: {spiral['8'].mean():.0%} with 8 units, {spiral['32'].mean():.0%} with 32, "
+              f"{spiral['8-8-8'].mean():.0%} with "
               f"three layers of 8; three turns: {hard['8-8-8'].mean():.0%}.")
     return Findings(numbers, remark, {"accuracy": accuracy, "responses": kept})
 

@@ -21,7 +21,8 @@ CLAIM = Claim(
     27, "Label smoothing",
     "Label smoothing calibrates: confidence comes nearer to accuracy, without loss of accuracy.",
     "Müller, Kornblith and Hinton 2019 (arXiv:1906.02629); Guo et al. 2017 (arXiv:1706.04599)",
-    needs=(Need("calibration", "expected calibration error with smoothing of 0.1 minus that without", at_most=-0.005, percent=True),
+    needs=(Need("calibration", "expected calibration error with smoothing of 0.1 minus that without", at_most=-0.005,
+                percent=True),
            Need("accuracy", "accuracy with smoothing minus that without", at_least=-0.01, percent=True)),
     seconds=(25, 8, 2),
 )
@@ -42,18 +43,23 @@ def measure(seed: int = 0, runs: int = 16, steps: int = 1000, train: int = 150, 
 
     curves, gaps, accuracies = {}, {}, {}
     for name, loss in (("without", None), ("with", smoothed)):
-        many = train_many(network, runs, split.x, split.y, steps=steps, batch_size=50, learning_rate=0.05, schedule="cosine", loss=loss, seed=seed)
+        many = train_many(network, runs, split.x, split.y, steps=steps, batch_size=50, learning_rate=0.05, schedule="cosine",
+                          loss=loss, seed=seed)
         p = many.logits(split.x_test).softmax(-1)
         confidence, answer = p.max(-1)
         right = answer == split.y_test
         accuracies[name] = right.float().mean(1).numpy()
         tables = [reliability(c, r) for c, r in zip(confidence.numpy(), right.numpy(), strict=True)]
         gaps[name] = np.array([expected_error(t) for t in tables])
-        curves[name] = np.nansum([t[:, 2:] * t[:, :1] for t in tables], 0) / np.maximum(np.sum([t[:, :1] for t in tables], 0), 1)
-    numbers = {"calibration": mean(gaps["with"] - gaps["without"]), "accuracy": mean(accuracies["with"] - accuracies["without"]),
+        curves[name] = np.nansum([t[:, 2:] * t[:, :1] for t in tables],
+                                 0) / np.maximum(np.sum([t[:, :1] for t in tables], 0), 1)
+    numbers = {"calibration": mean(gaps["with"] - gaps["without"]),
+               "accuracy": mean(accuracies["with"] - accuracies["without"]),
                "without": mean(gaps["without"]), "with": mean(gaps["with"])}
-    remark = (f"Confidence and accuracy are {gaps['without'].mean():.1%} apart without smoothing, {gaps['with'].mean():.1%} with it; accuracy is "
-              f"{accuracies['without'].mean():.1%} and {accuracies['with'].mean():.1%}. Smoothing makes less confident; where a network was not too "
+    remark = (f"Confidence and accuracy are {gaps['without'].mean():.1%} apart without smoothing, {gaps['with'].mean():.1%} "
+              f"with it; accuracy is "
+              f"{accuracies['without'].mean():.1%} and {accuracies['with'].mean():.1%}. Smoothing makes less confident; "
+              f"where a network was not too "
               "confident before, that is a step away from calibration.")
     return Findings(numbers, remark, {"curves": curves})
 

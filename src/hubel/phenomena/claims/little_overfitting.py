@@ -25,7 +25,8 @@ CLAIM = Claim(
     needs=(Need("train", "training accuracy of the largest networks", at_least=0.999, percent=True),
            Need("gap", "training minus test accuracy of the largest networks", at_most=0.05, percent=True),
            Need("longer", "test accuracy lost from its best moment to the end of training", at_most=0.01, percent=True),
-           Need("larger", "test accuracy of the largest networks minus that of the smallest that fits", at_least=-0.005, percent=True)),
+           Need("larger", "test accuracy of the largest networks minus that of the smallest that fits", at_least=-0.005,
+                percent=True)),
     seconds=(45, 10, 2),
 )
 QUICK = {"runs": 3, "steps": 800, "widths": (8, 64, 512)}
@@ -33,15 +34,18 @@ SMALLEST = {"runs": 3, "steps": 300, "widths": (16, 256), "train": 600}
 
 
 def network(width: int) -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10))
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(),
+                         nn.Linear(width, 10))
 
 
-def measure(seed: int = 0, runs: int = 5, train: int = 1200, steps: int = 2500, widths: Sequence[int] = (4, 8, 16, 32, 64, 128, 512)) -> Findings:
+def measure(seed: int = 0, runs: int = 5, train: int = 1200, steps: int = 2500,
+            widths: Sequence[int] = (4, 8, 16, 32, 64, 128, 512)) -> Findings:
     split = data.digits(train, seed)
     parameters, ends = [], []
     for width in widths:
         curve = Curve(split.x_test, split.y_test)
-        many = train_many(partial(network, width), runs, split.x, split.y, steps=steps, batch_size=60, learning_rate=0.05, seed=seed,
+        many = train_many(partial(network, width), runs, split.x, split.y, steps=steps, batch_size=60, learning_rate=0.05,
+                          seed=seed,
                           watch=curve, every=max(steps // 40, 1))
         parameters.append(sum(p.numel() for p in network(width).parameters()))
         curves = curve.accuracy
@@ -49,11 +53,15 @@ def measure(seed: int = 0, runs: int = 5, train: int = 1200, steps: int = 2500, 
     found = np.array(ends)  # (widths, train and test, runs)
     smallest = int((found[:, 0].mean(1) > 0.999).argmax())
     tail = curves[:, -max(len(curves[0]) // 10, 1):].mean(1)
-    numbers = {"train": mean(found[-1, 0]), "gap": mean(found[-1, 0] - found[-1, 1]), "longer": mean(smoothed(curves).max(1) - tail),
+    numbers = {"train": mean(found[-1, 0]), "gap": mean(found[-1, 0] - found[-1, 1]),
+               "longer": mean(smoothed(curves).max(1) - tail),
                "larger": mean(found[-1, 1] - found[smallest, 1])}
-    remark = (f"{parameters[-1]:,} parameters, {parameters[-1] / train:.0f} for each digit, and no regularisation but descent itself: "
-              f"{found[-1, 0].mean():.1%} on the training set, {found[-1, 1].mean():.1%} on new digits. The gap is there; it does not grow with size or time.")
-    return Findings(numbers, remark, {"parameters": parameters, "found": found, "curves": curves, "steps": curve.steps, "train": train})
+    remark = (f"{parameters[-1]:,} parameters, {parameters[-1] / train:.0f} for each digit, and no regularisation but "
+              f"descent itself: "
+              f"{found[-1, 0].mean():.1%} on the training set, {found[-1, 1].mean():.1%} on new digits. The gap is there; "
+              f"it does not grow with size or time.")
+    return Findings(numbers, remark, {"parameters": parameters, "found": found, "curves": curves, "steps": curve.steps,
+                                      "train": train})
 
 
 def smoothed(curves: np.ndarray, over: int = 3) -> np.ndarray:

@@ -21,9 +21,11 @@ CLAIM = Claim(
     21, "The nearest neighbour suffices",
     "If the features separate the classes, it suffices to classify by the nearest of a handful of labelled examples.",
     "Lecture 10, 'Feature learning'",
-    needs=(Need("apart", "accuracy lost to the best possible, five examples of each of ten clouds that hardly overlap", at_most=0.02, percent=True),
+    needs=(Need("apart", "accuracy lost to the best possible, five examples of each of ten clouds that hardly overlap",
+                at_most=0.02, percent=True),
            Need("overlap", "the same, of clouds that overlap: what the condition is for", at_least=0.1, percent=True),
-           Need("transfer", "accuracy that features learned on digits 0 to 4 add over pixels on 5 to 9, one example each", at_least=0.0, percent=True)),
+           Need("transfer", "accuracy that features learned on digits 0 to 4 add over pixels on 5 to 9, one example each",
+                at_least=0.0, percent=True)),
     seconds=(25, 9, 2),
 )
 QUICK = {"runs": 6, "draws": 10}
@@ -44,15 +46,21 @@ def clouds(distance: float, examples: int, rng: np.random.Generator, test: int =
 
 def measure(seed: int = 0, runs: int = 12, draws: int = 20, epochs: int = 8,
             apart: Sequence[float] = (0.5, 1, 2, 3, 4, 5, 6, 8)) -> Findings:
-    found = np.array([[[clouds(d, k, np.random.default_rng((seed, run, i, k))) for i, d in enumerate(apart)] for run in range(runs)] for k in (1, 5)])
+    found = np.array([[[clouds(d, k, np.random.default_rng((seed, run, i, k))) for i, d in enumerate(apart)]
+                       for run in range(runs)] for k in (1, 5)])
     lost = found[..., 1] - found[..., 0]  # (examples, runs, distances)
-    nets_found = np.array([transfer(seed + run, epochs, draws) for run in range(max(runs // 3, 2))])  # (runs, features or pixels)
+    nets_found = np.array([transfer(seed + run, epochs, draws)
+                           for run in range(max(runs // 3, 2))])  # (runs, features or pixels)
     at = {d: i for i, d in enumerate(apart)}
-    numbers = {"apart": mean(lost[1, :, at[6]]), "overlap": mean(lost[1, :, at[2]]), "transfer": mean(nets_found[:, 0] - nets_found[:, 1]),
+    numbers = {"apart": mean(lost[1, :, at[6]]), "overlap": mean(lost[1, :, at[2]]),
+               "transfer": mean(nets_found[:, 0] - nets_found[:, 1]),
                "features": mean(nets_found[:, 0]), "pixels": mean(nets_found[:, 1])}
-    further = f", {lost[1, :, at[8]].mean():.1%} where they are 8: in {DIMENSIONS} dimensions two points of one cloud are {np.sqrt(2 * DIMENSIONS):.1f} apart" if 8 in at else ""
-    remark = (f"Five examples lose {numbers['apart'].value:.1%} to the best possible where centres are 6 deviations apart, {numbers['overlap'].value:.0%} where "
-              f"they are 2{further}. A network that learned 0 to 4 tells 5 to 9 apart from one example each in {numbers['features'].value:.0%} of cases by its "
+    further = "" if 8 not in at else (f", {lost[1, :, at[8]].mean():.1%} where they are 8: in {DIMENSIONS} dimensions two points "
+                                      f"of one cloud are {np.sqrt(2 * DIMENSIONS):.1f} apart")
+    remark = (f"Five examples lose {numbers['apart'].value:.1%} to the best possible where centres are 6 deviations apart, "
+              f"{numbers['overlap'].value:.0%} where "
+              f"they are 2{further}. A network that learned 0 to 4 tells 5 to 9 apart from one example each in "
+              f"{numbers['features'].value:.0%} of cases by its "
               f"features, {numbers['pixels'].value:.0%} by pixels.")
     return Findings(numbers, remark, {"apart": list(apart), "found": found, "numbers": numbers})
 

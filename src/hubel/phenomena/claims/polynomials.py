@@ -74,17 +74,23 @@ def measure(seed: int = 0, runs: int = 200, points: int = 20, noise: float = 0.3
     numbers = {"train": Number.exact(train.max()), "recovers": geometric(test[:, at] / test[:, -1]),
                "useful": geometric(test[:, -1] / mean_only), "algorithm": geometric(other / test[:, -1]),
                "unweighted": geometric(flat / test[:, -1]), "best_small": geometric(test[:, -1] / test[:, : at].min(1))}
-    remark = (f"Degree {degrees[-1]} fits all {points} points exactly and its test error is {numbers['useful'].value:.2f} of the mean's, "
-              f"{numbers['recovers'].value:.2g} times less than at the threshold; the best small degree, chosen with hindsight, is still "
-              f"{numbers['best_small'].value:.1f} times better. From a random start, descent fits too and errs {numbers['algorithm'].value:.1f} times as much; from zero, but with all degrees equally cheap, {numbers['unweighted'].value:.0f} times.")
-    return Findings(numbers, remark, {"degrees": list(degrees), "test": test, "grid": grid, "fits": fits, "shown": shown, "points": points})
+    remark = (f"Degree {degrees[-1]} fits all {points} points exactly and its test error is {numbers['useful'].value:.2f} "
+              f"of the mean's, "
+              f"{numbers['recovers'].value:.2g} times less than at the threshold; the best small degree, chosen with "
+              f"hindsight, is still "
+              f"{numbers['best_small'].value:.1f} times better. From a random start, descent fits too and errs "
+              f"{numbers['algorithm'].value:.1f} times as much; from zero, but with all degrees equally cheap, "
+              f"{numbers['unweighted'].value:.0f} times.")
+    return Findings(numbers, remark, {"degrees": list(degrees), "test": test, "grid": grid, "fits": fits, "shown": shown,
+                                      "points": points})
 
 
 def draw(e: Mapping[str, Any]) -> Figure:
     figure, (left, right) = slide(1, 2)
     grid, (x, y), last = e["grid"], e["shown"], e["degrees"][-1]
     left.plot(grid, target(grid), color=MUTED, lw=3, label="truth")
-    for degree, name, colour in ((e["points"] - 1, f"degree {e['points'] - 1}", WORST), (last, f"degree {last}, smallest norm", MAIN),
+    for degree, name, colour in ((e["points"] - 1, f"degree {e['points'] - 1}", WORST),
+                                 (last, f"degree {last}, smallest norm", MAIN),
                                  (-1, f"degree {last}, random start", GOOD)):
         left.plot(grid, e["fits"][degree], color=colour, lw=1.5, label=name)
     left.plot(x, y, "o", color=INK)

@@ -62,9 +62,12 @@ def measure(seed: int = 0, runs: int = 12, train: int = 700, test: int = 400, no
         "monotone": Number.exact(float((np.diff(left.mean(0)) > 0).sum())),
     }
     on = "MNIST" if data.real("mnist") else "digits of 8x8"
-    remark = (f"On {on} static of {noise:g} costs the nearest neighbour much: {accuracy[:, 1, 0].mean():.0%} are right; the best sigma is {np.median(np.array(sigmas)[best]):g} pixels and gains "
-              f"{100 * numbers['gain'].value:.0f} points, {sigmas[-1]:g} pixels lose {100 * numbers['too_much'].value:.0f} again.")
-    return Findings(numbers, remark, {"sigmas": list(sigmas), "accuracy": accuracy[:, 1], "left": left, "shown": np.stack(shown)})
+    remark = (f"On {on} static of {noise:g} costs the nearest neighbour much: {accuracy[:, 1, 0].mean():.0%} are right; the "
+              f"best sigma is {np.median(np.array(sigmas)[best]):g} pixels and gains "
+              f"{100 * numbers['gain'].value:.0f} points, {sigmas[-1]:g} pixels lose {100 * numbers['too_much'].value:.0f} "
+              f"again.")
+    return Findings(numbers, remark, {"sigmas": list(sigmas), "accuracy": accuracy[:, 1], "left": left,
+                                      "shown": np.stack(shown)})
 
 
 def handwriting(train: int, test: int, seed: int) -> tuple[np.ndarray, ...]:

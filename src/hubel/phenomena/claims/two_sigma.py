@@ -18,7 +18,8 @@ CLAIM = Claim(
     26, "The size of a Gaussian filter",
     "A size k of at least 2 sigma captures the fall-off of the Gaussian.",
     "Lecture 10, 'Smoothing in two dimensions'",
-    needs=(Need("weight", "the filter's weight within k = 2 sigma samples, in the lecture's form", at_least=0.9, percent=True),
+    needs=(Need("weight", "the filter's weight within k = 2 sigma samples, in the lecture's form", at_least=0.9,
+                percent=True),
            Need("edge", "the outermost weight, in shares of the middle one", at_most=0.2, percent=True)),
     seconds=(1, 1, 1),
 )
@@ -33,9 +34,11 @@ def measure(seed: int = 0, sigma: float = 20.0, ratios: Sequence[float] = (1, 1.
         w = np.exp(-(i**2) / (two * sigma**2))
         rows.append([float(w[np.abs(i) <= ratio * sigma / 2].sum() / w.sum()) for ratio in ratios])
     at = list(ratios).index(2)
-    numbers = {"weight": Number.exact(rows[0][at]), "edge": Number.exact(float(np.exp(-1.0))), "usual": Number.exact(rows[1][at]),
+    numbers = {"weight": Number.exact(rows[0][at]), "edge": Number.exact(float(np.exp(-1.0))),
+               "usual": Number.exact(rows[1][at]),
                "each_way": Number.exact(rows[1][list(ratios).index(4)])}
-    remark = (f"k = 2 sigma keeps {rows[0][at]:.0%} of the weight and ends at {np.exp(-1):.0%} of the height: a step, not a fall-off. Of the usual "
+    remark = (f"k = 2 sigma keeps {rows[0][at]:.0%} of the weight and ends at {np.exp(-1):.0%} of the height: a step, not a "
+              f"fall-off. Of the usual "
               f"Gaussian (2 sigma² below) it keeps {rows[1][at]:.0%}. Read as 2 sigma each way, k = 4 sigma, it is right: "
               f"{rows[0][list(ratios).index(4)]:.1%} and {rows[1][list(ratios).index(4)]:.1%}.")
     return Findings(numbers, remark, {"ratios": list(ratios), "rows": rows})

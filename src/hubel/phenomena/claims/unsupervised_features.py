@@ -23,8 +23,10 @@ CLAIM = Claim(
     24, "Autoencoders' features fall short",
     "The features of the best autoencoders do not work as well as those of supervised learning.",
     "Lecture 10, 'Autoencoders for feature extraction'",
-    needs=(Need("same", "accuracy on the classes that were labelled: supervised minus autoencoder, 5 examples a class", at_least=0.02, percent=True),
-           Need("other", "accuracy on classes that neither has seen: supervised minus autoencoder, 5 examples a class", at_least=0.0, percent=True)),
+    needs=(Need("same", "accuracy on the classes that were labelled: supervised minus autoencoder, 5 examples a class",
+                at_least=0.02, percent=True),
+           Need("other", "accuracy on classes that neither has seen: supervised minus autoencoder, 5 examples a class",
+                at_least=0.0, percent=True)),
     seconds=(55, 14, 3),
 )
 QUICK = {"runs": 3, "epochs": 15}
@@ -40,10 +42,12 @@ def measure(seed: int = 0, runs: int = 6, epochs: int = 40, shots: Sequence[int]
         learn, fresh = low[:500], low[500:]
         coder = autoencode.build("convolutional", size=8, channels=1, latents=LATENTS, width=16, seed=seed + run)
         coder.fit(split.x[learn], epochs=epochs, batch_size=64, learning_rate=3e-3, seed=seed + run, verbose=0)
-        twin: Any = autoencode.build("convolutional", size=8, channels=1, latents=LATENTS, width=16, seed=seed + run).network.encoder
+        twin: Any = autoencode.build("convolutional", size=8, channels=1, latents=LATENTS, width=16, seed=seed
+                                     + run).network.encoder
         torch.manual_seed(seed + run)
         classifier = nn.Sequential(twin, nn.ReLU(), nn.Linear(LATENTS, 5))
-        training.fit(classifier, (split.x[learn], split.y[learn]), normalise=coder.normalise, epochs=epochs, batch_size=64, optimizer="adam",
+        training.fit(classifier, (split.x[learn], split.y[learn]), normalise=coder.normalise, epochs=epochs, batch_size=64,
+                     optimizer="adam",
                      learning_rate=3e-3, seed=seed + run, verbose=0)
         for i, use in enumerate((fresh, high)):
             x, y = split.x[use], split.y[use].numpy()
@@ -54,10 +58,13 @@ def measure(seed: int = 0, runs: int = 6, epochs: int = 40, shots: Sequence[int]
                 found[run, i, j] = [few(f, y, k, seed + run) for k in shots]
     at = list(shots).index(5)
     gap = found[:, :, 0] - found[:, :, 1]  # (runs, classes, shots)
-    numbers = {"same": mean(gap[:, 0, at]), "other": mean(gap[:, 1, at]), "over_pixels": mean(found[:, 1, 1, at] - found[:, 1, 2, at])}
+    numbers = {"same": mean(gap[:, 0, at]), "other": mean(gap[:, 1, at]),
+               "over_pixels": mean(found[:, 1, 1, at] - found[:, 1, 2, at])}
     a = found.mean(0)
-    remark = (f"Five examples a class, new images of the labelled classes: supervised {a[0, 0, at]:.0%}, autoencoder {a[0, 1, at]:.0%}, pixels {a[0, 2, at]:.0%}; "
-              f"classes that neither has seen: {a[1, 0, at]:.0%}, {a[1, 1, at]:.0%}, {a[1, 2, at]:.0%}. Five classes of small digits teach a classifier "
+    remark = (f"Five examples a class, new images of the labelled classes: supervised {a[0, 0, at]:.0%}, autoencoder "
+              f"{a[0, 1, at]:.0%}, pixels {a[0, 2, at]:.0%}; "
+              f"classes that neither has seen: {a[1, 0, at]:.0%}, {a[1, 1, at]:.0%}, {a[1, 2, at]:.0%}. Five classes of "
+              f"small digits teach a classifier "
               "little that other classes need.")
     return Findings(numbers, remark, {"found": found, "shots": list(shots)})
 
@@ -74,7 +81,8 @@ def few(features: np.ndarray, y: np.ndarray, shots: int, seed: int, draws: int =
 
 def draw(e: Mapping[str, Any]) -> Figure:
     figure, axes = slide(1, 2, sharey=True)
-    for i, (a, title) in enumerate(zip(axes, ("New images of the labelled classes", "Classes that neither has seen"), strict=True)):
+    for i, (a, title) in enumerate(zip(axes, ("New images of the labelled classes", "Classes that neither has seen"),
+                                       strict=True)):
         for j, (name, colour) in enumerate((("supervised", MAIN), ("autoencoder", WORST), ("pixels", MUTED))):
             line(a, e["shots"], e["found"][:, i, j], name, colour)
         a.set(title=title, xscale="log", xlabel="labelled examples a class")

@@ -22,8 +22,10 @@ CLAIM = Claim(
     5, "Edges, then vertical lines",
     "The image with the highest vertical edge response is not the cityscape; of edges followed by long vertical lines it is.",
     "Lecture 10, 'Hierarchical convolutional features'",
-    needs=(Need("edges_first", "share of cityscapes among the 20 highest mean vertical edge responses", at_most=0.6, percent=True),
-           Need("lines_first", "share of cityscapes among the 20 highest responses of lines in the edges", at_least=0.6, percent=True),
+    needs=(Need("edges_first", "share of cityscapes among the 20 highest mean vertical edge responses", at_most=0.6,
+                percent=True),
+           Need("lines_first", "share of cityscapes among the 20 highest responses of lines in the edges", at_least=0.6,
+                percent=True),
            Need("better", "pairs (city, landscape) ordered rightly by lines minus by edges", at_least=0.05, percent=True)),
     seconds=(20, 8, 2),
 )
@@ -57,9 +59,12 @@ def measure(seed: int = 0, each: int = 300, length: int = 25, top: int = 20) -> 
     numbers = {"edges_first": hits["edges"], "lines_first": hits["lines"], "better": better(edges, lines, city, seed),
                "edges_auc": Number.exact(ordered(edges, city)), "lines_auc": Number.exact(ordered(lines, city))}
     what = {0: "a landscape", 1: "a cityscape"}
-    remark = (f"Of {len(images)} photographs the one with the highest vertical edge response is {what[int(city[first['edges'][0]])]}, the one with the "
-              f"highest line response {what[int(city[first['lines'][0]])]}. Pairs are ordered rightly in {ordered(edges, city):.0%} by edges, "
-              f"{ordered(lines, city):.0%} by lines." + ("" if data.real("scenes15") else " Without HUBEL_DATA there are too few photographs to conclude."))
+    remark = (f"Of {len(images)} photographs the one with the highest vertical edge response is "
+              f"{what[int(city[first['edges'][0]])]}, the one with the "
+              f"highest line response {what[int(city[first['lines'][0]])]}. Pairs are ordered rightly in "
+              f"{ordered(edges, city):.0%} by edges, "
+              f"{ordered(lines, city):.0%} by lines." + ("" if data.real("scenes15") else " Without HUBEL_DATA there are "
+                                                                                          "too few photographs to conclude."))
     shown = {name: [np.asarray(images[i]) for i in order[:3]] for name, order in first.items()}
     return Findings(numbers, remark, {"edges": edges, "lines": lines, "city": city, "shown": shown})
 
@@ -84,7 +89,8 @@ def better(edges: np.ndarray, lines: np.ndarray, city: np.ndarray, seed: int, dr
 def draw(e: Mapping[str, Any]) -> Figure:
     figure, axes = slide(1, 2, width_ratios=(1.1, 1))
     axes[0].axis("off")
-    for row, (name, title) in enumerate((("edges", "Highest mean vertical edge response"), ("lines", "Highest response of vertical lines in the edges"))):
+    for row, (name, title) in enumerate((("edges", "Highest mean vertical edge response"),
+                                         ("lines", "Highest response of vertical lines in the edges"))):
         cells = [axes[0].inset_axes((i / 3, 0.52 - 0.52 * row, 0.32, 0.4)) for i in range(3)]
         pictures(cells, [image.squeeze() for image in e["shown"][name]])
         axes[0].text(0, 0.97 - 0.53 * row, title, fontsize=12)

@@ -54,12 +54,15 @@ def measure(seed: int = 0, runs: int = 5, steps: int = 300, train: int = 200) ->
         apart.append(difference)
     a = np.array(accuracy)  # (runs, 3): convolution, dense with the constraint, free dense
     numbers = {
-        "shared": Number.exact(conv.weight.numel()), "dense": Number.exact(matrix.numel()), "same_output": Number.exact(same),
+        "shared": Number.exact(conv.weight.numel()), "dense": Number.exact(matrix.numel()),
+        "same_output": Number.exact(same),
         "same_training": Number.exact(max(apart)), "gain": mean(a[:, 0] - a[:, 2]),
         "conv": mean(a[:, 0]), "tied": mean(a[:, 1]), "free": mean(a[:, 2]),
     }
-    remark = (f"451,584 / 25 is {451584 / 25:,.0f}: the lecture's 'over 200,000x' is a slip. After {steps} steps on {train} digits of "
-              f"8x8 the filters of both ways differ by {max(apart):.0e}; a free dense layer of {counts['free']:,} instead of "
+    remark = (f"451,584 / 25 is {451584 / 25:,.0f}: the lecture's 'over 200,000x' is a slip. After {steps} steps on {train} "
+              f"digits of "
+              f"8x8 the filters of both ways differ by {max(apart):.0e}; a free dense layer of {counts['free']:,} instead "
+              f"of "
               f"{counts['conv']} weights reaches {a[:, 2].mean():.1%} against {a[:, 0].mean():.1%}.")
     return Findings(numbers, remark, {"matrix": (as_dense(nn.Conv2d(1, 1, 3, bias=False), (1, 8, 8))[0]).detach().numpy(),
                                       "numbers": numbers, "counts": counts})
