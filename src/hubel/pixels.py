@@ -72,7 +72,7 @@ def _from_numpy(x: Any) -> Tensor:
 
 def _unit_range(t: Tensor) -> Tensor:
     if t.dtype == torch.uint8:
-        return t.float() / 255
+        return t.float().div_(255)
     if t.dtype == torch.bool:
         return t.float()
     if not t.dtype.is_floating_point:

@@ -100,7 +100,19 @@ class CalledTwice(nn.Module):
         return self.head(self.conv(self.norm(self.conv(x))).mean(dim=(2, 3)))
 
 
-@pytest.mark.parametrize("make", [ReadTwice, CalledTwice])
+class ActivatedAndNot(nn.Module):
+    """The convolution's output is read by ReLU and again elsewhere: fusing would be wrong."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.act, self.head = nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Linear(8, 4)
+
+    def forward(self, x):
+        y = self.conv(x)
+        return self.head((self.act(y) + y).mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize("make", [ReadTwice, CalledTwice, ActivatedAndNot])
 def test_networks_that_must_not_be_folded_keep_their_function(make):
     torch.manual_seed(0)
     x = torch.rand(4, 3, 12, 12)
@@ -109,7 +121,25 @@ def test_networks_that_must_not_be_folded_keep_their_function(make):
     torch.testing.assert_close(copy(x), network(x), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("switch", ["layout", "bf16", "folding", "input_gradient"])
+@pytest.mark.parametrize("size", [(32, 32), (33, 20)])
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.ReLU6, lambda: nn.Hardtanh(0.0, 1.5)])
+def test_fused_activations_give_the_same_values_and_gradients(activation, size):
+    torch.manual_seed(0)
+    x = 8 * torch.randn(3, 3, *size)
+    network = nn.Sequential(SameConv2d(3, 16, 3, 2), activation(), SameConv2d(16, 16, 5, 2, groups=16), activation(),
+                            nn.Conv2d(16, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()).requires_grad_(False)
+    run = frozen(network, x, "fp32")
+    assert sum(isinstance(m, nn.Identity) for m in run.network.modules()) == 2
+    a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
+    mine, theirs = run(a), network(b)
+    torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
+    g = torch.randn(3, 4)
+    torch.testing.assert_close(*torch.autograd.grad((mine * g).sum() + (theirs * g).sum(), [a, b]), rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        torch.testing.assert_close(run(x), network(x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("switch", ["layout", "bf16", "folding", "fusion", "input_gradient"])
 def test_answers_do_not_depend_on_the_switches(switch):
     torch.manual_seed(0)
     x = torch.rand(6, 3, 32, 32)

@@ -8,7 +8,7 @@ import torch
 
 from hubel.errors import DataError, InputError
 from hubel.look import activations, exciting, layers, top_inputs
-from hubel.look.topk import TopK
+from hubel.look.topk import TopK, peak
 
 
 @pytest.fixture
@@ -71,7 +71,6 @@ def test_running_top_k_keeps_order_of_equals_and_places():
     top.update(maps[2:], torch.tensor([12, 13]))
     assert top.values.tolist() == [[7, 5, 0], [1, 0, 0]]
     assert top.inputs.tolist() == [[12, 10, 11], [13, 10, 11]]
-    assert top.places[0, :2].tolist() == [1, 2] and top.places[1, 0] == 3
     back = TopK.restore(top.state())
     assert torch.equal(back.values, top.values) and back.seen == 4
 
@@ -84,3 +83,11 @@ def test_fewer_images_than_k_and_bad_requests(small, images):
         exciting(small, images, "4", units=[12])
     with pytest.raises(DataError, match="0 images"):
         exciting(small, images[:0], "4")
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_peaks_of_bf16_maps_are_those_of_their_values(layout):
+    x = torch.randn(3, 5, 7, 4, generator=torch.Generator().manual_seed(0))
+    x[0, 0], x[1, 1], x[2, 2] = -x[0, 0].abs(), 0.0, -0.0
+    low = x.bfloat16().contiguous(memory_format=layout)
+    assert torch.equal(peak(low), low.float().amax((2, 3)))

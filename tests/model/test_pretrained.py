@@ -27,7 +27,7 @@ def test_fast_logits_are_close_and_full_ones_equal(model):
     with torch.no_grad():
         exact = model(x)
         torch.testing.assert_close(model.fast(x, "fp32")(x), exact, rtol=1e-3, atol=1e-3)
-        assert (model.fast(x)(x) - exact).std() < 0.05 * exact.std()
+        assert (model.fast(x)(x) - exact).std() < 0.1 * exact.std()
 
 
 def test_lite2_knows_them_better(shared_data):

@@ -20,9 +20,9 @@ from hubel.errors import ModelError
 from hubel.model.outputs import Logits
 from hubel.pixels import as_batch
 
-# Errors of the fast copy's logits in parts of their spread over the classes: six times what the engine's self-tests allow
-# on average over them (0.05 in bf16, 0.001 in float32); a decision nearer than this to a tie is taken by `truth`.
-DOUBT = {"bf16": 0.3, "fp32": 0.006}
+# Errors of the fast copy's logits in parts of their spread over the classes: four and six times what the engine's self-tests
+# allow on average over them (0.1 in bf16, 0.001 in float32); a decision nearer than this to a tie is taken by `truth`.
+DOUBT = {"bf16": 0.4, "fp32": 0.006}
 BLOCK = 8  # rows a matrix product handles at a time: with fewer, or a rest, some networks give other last bits
 
 

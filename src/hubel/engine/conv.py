@@ -5,6 +5,8 @@ convolutions in bf16 (25 times the forward pass at stride 2, measured on AVX-512
 forward kernel: at stride 1 the gradient is a convolution with the flipped filter; at stride s each of the s x s
 phases of the input is one with a sub-filter (the polyphase identity of a transposed convolution, Dumoulin and Visin
 2016, arXiv:1603.07285, section 4).
+
+An activation function behind it (`fuse`) is computed in the same pass, by the operation that torch's own compiler uses.
 """
 
 from __future__ import annotations
@@ -16,7 +18,13 @@ from torch.autograd.function import once_differentiable
 
 from hubel.nets.efficientnet import SameConv2d, same_pads
 
+_pointwise = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
 Pads = tuple[int, int, int, int]  # left, right, top, bottom, as in F.pad
+
+
+def fuses() -> bool:
+    """Whether this build of torch can compute a convolution and an activation function in one pass."""
+    return _pointwise is not None and torch.backends.mkldnn.is_available()
 
 
 class FrozenConv2d(nn.Module):
@@ -35,6 +43,9 @@ class FrozenConv2d(nn.Module):
         self.kernel_size = conv.kernel_size
         self.padding = conv.padding
         self.same = isinstance(conv, SameConv2d)
+        self.ceiling: float | None = None  # the output is clamped to 0..ceiling where there is one
+        # padding by one more on the right than on the left is even padding for a kernel with zeros put in front
+        self.register_buffer("longer", F.pad(w, (1, 0, 1, 0)).contiguous(memory_format=layout) if self.same else None)
         depthwise = conv.groups == conv.in_channels == conv.out_channels
         self.flipped: list[list[Tensor]] | None = None  # [phase row][phase column] -> sub-filter
         if conv.dilation == (1, 1) and (depthwise or (conv.groups == 1 and conv.stride == (1, 1))):
@@ -63,9 +74,15 @@ class FrozenConv2d(nn.Module):
 
     def run(self, x: Tensor) -> Tensor:
         left, right, top, bottom = self.pads(x.shape[2], x.shape[3])
-        if left != right or top != bottom:
+        weight = self.weight
+        if self.longer is not None and right == left + 1 and bottom == top + 1:
+            weight, left, top = self.longer, right, bottom
+        elif left != right or top != bottom:
             x, left, top = F.pad(x, (left, right, top, bottom)), 0, 0
-        return F.conv2d(x, self.weight, self.bias, self.stride, (top, left), self.dilation, self.groups)
+        if self.ceiling is None:
+            return F.conv2d(x, weight, self.bias, self.stride, (top, left), self.dilation, self.groups)
+        how = ("relu", [], "") if self.ceiling == float("inf") else ("hardtanh", [0.0, self.ceiling], "")
+        return _pointwise(x, weight, self.bias, (top, left), self.stride, self.dilation, self.groups, *how)
 
     def input_gradient(self, g: Tensor, shape: torch.Size) -> Tensor:
         """Return the gradient (N, C, H, W) for an output gradient `g` and the input's shape."""
@@ -110,9 +127,15 @@ class _InputGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, conv: FrozenConv2d) -> Tensor:
         ctx.conv, ctx.shape = conv, x.shape
-        return conv.run(x)
+        y = conv.run(x)
+        if conv.ceiling is not None:
+            ctx.save_for_backward(y)
+        return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx, g: Tensor) -> tuple[Tensor, None]:
+        if ctx.conv.ceiling is not None:
+            (y,) = ctx.saved_tensors
+            g = g * ((y > 0) & (y < ctx.conv.ceiling))
         return ctx.conv.input_gradient(g, ctx.shape), None

@@ -1,6 +1,6 @@
-"""An evaluation copy of a network that runs as fast as this machine allows. Depends on fold, conv and precision.
+"""An evaluation copy of a network that runs as fast as this machine allows. Depends on fold, fuse and precision.
 
-The copy has batch norm folded, channels-last memory, no weight gradients, its own input gradient, and bf16 where that is
+The copy has batch norm folded, activation functions fused with their convolutions, channels-last memory, no weight gradients, its own input gradient, and bf16 where that is
 right and faster. Large batches go through in chunks that fit the cache.
 """
 
@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from hubel.engine.choices import choose
-from hubel.engine.conv import FrozenConv2d
+from hubel.engine.conv import FrozenConv2d, fuses
 from hubel.engine.fold import fold_batch_norm
+from hubel.engine.fuse import fuse_activations
 from hubel.engine.layout import lay_out
 from hubel.engine.memory import keep_memory
-from hubel.engine.precision import agrees, cpu_has_bf16, faster, input_gradient
+from hubel.engine.precision import TOLERANCE, agrees, cpu_has_bf16, faster, input_gradient
 from hubel.engine.settings import settings
 from hubel.errors import ModelError
 from hubel.nets.efficientnet import SameConv2d
@@ -49,14 +50,12 @@ def frozen(network: nn.Module, sample: Tensor, precision: str = "auto") -> nn.Mo
         return Frozen(network, torch.float32, folded=0, owns=False)
     folded = _folded(plain, sample, expected) if settings.folding else None
     base, count = folded if folded is not None else (plain, 0)
-    full = Frozen(_lay_out(base, torch.float32), torch.float32, count)
-    if not agrees(full(sample), expected, 1e-3):
-        full = Frozen(plain, torch.float32, 0)
+    full = _made(base, count, torch.float32, sample, expected, 1e-3) or Frozen(plain, torch.float32, 0)
     if precision == "fp32" or not (settings.bf16 and cpu_has_bf16()) or sample.device.type != "cpu":
         return full
     if not any(isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d) for m in network.modules()):
         return full  # a few dense layers gain nothing that a clock could tell from noise
-    low = _low_precision(base, count, sample, expected)
+    low = _made(base, count, torch.bfloat16, sample, expected, TOLERANCE)
     if low is None:
         return full
     pays = choose("run frozen in bf16", network, sample,
@@ -64,12 +63,18 @@ def frozen(network: nn.Module, sample: Tensor, precision: str = "auto") -> nn.Mo
     return low if pays else full
 
 
-def _low_precision(base: nn.Module, count: int, sample: Tensor, expected: Tensor) -> Frozen | None:
-    try:
-        low = Frozen(_lay_out(base, torch.bfloat16), torch.bfloat16, count)
-        return low if agrees(low(sample), expected) else None
-    except RuntimeError:  # an operation without a bf16 kernel, or a network that makes float32 tensors of its own
-        return None
+def _made(base: nn.Module, count: int, dtype: torch.dtype, sample: Tensor, expected: Tensor, tolerance: float) -> Frozen | None:
+    """The copy in `dtype`, fused where that is right; None where its outputs are not as expected."""
+    for fusing in (True, False) if settings.fusion and fuses() else (False,):
+        try:
+            made = Frozen(_lay_out(base, dtype), dtype, count)
+            if fusing and not fuse_activations(made.network, made.prepared(sample)):
+                continue
+            if agrees(made(sample), expected, tolerance):
+                return made
+        except RuntimeError:  # an operation without a bf16 kernel, or a network that makes float32 tensors of its own
+            continue
+    return None
 
 
 class Frozen(nn.Module):
@@ -86,10 +91,13 @@ class Frozen(nn.Module):
             return self._one(x)
         return torch.cat([self._one(part) for part in x.split(size)])
 
-    def _one(self, x: Tensor) -> Tensor:
+    def prepared(self, x: Tensor) -> Tensor:
+        """Return the input in the type and the order in memory that the network is in."""
         x = x.to(self.dtype)
-        if x.ndim == 4 and settings.layout:
-            x = x.contiguous(memory_format=torch.channels_last)
+        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 and settings.layout else x
+
+    def _one(self, x: Tensor) -> Tensor:
+        x = self.prepared(x)
         if self.owns:
             return self.network(x).float()
         with evaluation(self.network):

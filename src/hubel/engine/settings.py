@@ -14,6 +14,7 @@ class Settings:
     layout : channels-last memory.
     bf16 : 16-bit brain floats where the CPU computes in them and a self-test on the shape at hand passes.
     folding : batch norm folded into the layer before it, in frozen networks.
+    fusion : ReLU and ReLU6 computed together with the convolution before them, in frozen networks.
     input_gradient : the engine's own gradient with respect to inputs (`engine.conv`), in frozen networks.
     keep_memory : keep freed memory in the process (`engine.memory`).
     """
@@ -21,6 +22,7 @@ class Settings:
     layout: bool = True
     bf16: bool = True
     folding: bool = True
+    fusion: bool = True
     input_gradient: bool = True
     keep_memory: bool = True
 

@@ -66,7 +66,7 @@ def synthesise(model: Any, *, classes: Sequence[int] | None = None, layer: str |
     chosen = replace(chosen, steps=chosen.steps if steps is None else steps,
                      objective=chosen.objective if layer is None else "logit")
     colours = Colours.default(sample.shape[1]) if data is None else Colours.of(sample)
-    copy = quick(model, [target.name], sample)
+    copy = quick(model, [target.name], sample, fusion=False)  # units are climbed by what their function is given
     keys = [(int(u), seed + s) for u in wanted for s in range(seeds)]
     size = max(1, batch // seeds) * seeds
     images, states = _climb(model, copy, target, [keys[i : i + size] for i in range(0, len(keys), size)], chosen, colours,

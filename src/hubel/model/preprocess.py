@@ -87,7 +87,7 @@ class Preprocess:
         shape = (1, -1) + (1,) * (x.ndim - 2)
         mean = torch.tensor(self.mean, dtype=x.dtype, device=x.device).view(shape)
         std = torch.tensor(self.std, dtype=x.dtype, device=x.device).view(shape)
-        return (x - mean) / std
+        return (x - mean).div_(std)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Resize and normalise a float batch in 0..1; differentiable."""

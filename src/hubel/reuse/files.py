@@ -28,7 +28,7 @@ from hubel.reuse.body import feature_model, name_of
 from hubel.reuse.cache import FeatureCache, content_key
 from hubel.reuse.table import Features, Writer, check_format, writing
 
-BATCH = 64
+BATCH = 32
 SHARD = 1024  # rows a kill -9 can cost at most
 
 
