@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import linprog, minimize
+from sklearn.datasets import load_sample_images
 from torch import nn
 
 from hubel.attack import carlini_wagner, deepfool, fab, fmn
 from hubel.attack.planes import onto
 from hubel.errors import InputError
+from hubel.model import pretrained
 
 
 class Linear(nn.Module):
@@ -185,3 +187,11 @@ def test_errors_are_one_line():
         with pytest.raises(InputError) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+def test_deepfool_breaks_photos_whose_borders_bf16_cannot_see() -> None:
+    """Close to a border the logits of a bf16 copy tie: a step of the linearised gap, which is 0 there, would stay for ever."""
+    model = pretrained()
+    x = np.stack([model.prepare(p[:, :420])[0].permute(1, 2, 0).numpy() for p in load_sample_images().images])
+    found = deepfool(model, x, model.predict(x).argmax(1))
+    assert found.success.all() and (found.distances < 0.2).all()

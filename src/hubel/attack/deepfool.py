@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from hubel.attack.fab import nearest_border
@@ -16,15 +17,21 @@ from hubel.attack.planes import onto
 from hubel.attack.result import AttackResult
 from hubel.attack.running import attack
 from hubel.attack.tasks import Points, Task
-from hubel.attack.threat import norm_name
+from hubel.attack.threat import TINY, dual_length, norm_name
 from hubel.errors import InputError
+
+LATER = 3  # candidates whose borders are followed after the first step, out of all
 
 
 class DeepFool:
     """Steps until the decision changes. `candidates` likeliest wrong classes are considered, chosen on the clean image;
-    with a target that class alone. Each step is the smallest that the box allows."""
+    with a target that class alone. Each step is the smallest that the box allows.
 
-    gradients, minimum = True, True
+    The first step takes the slopes towards all candidates; later ones only towards the `LATER` whose borders are nearest if
+    the slopes are as steep as they were, since those of far classes hardly become the nearest.
+    """
+
+    gradients, minimum, exact = True, True, True
 
     def __init__(self, norm: str, steps: int = 50, candidates: int = 10, overshoot: float = 0.02) -> None:
         if norm not in ("l2", "linf"):
@@ -35,6 +42,7 @@ class DeepFool:
 
     def begin(self, s: State, tasks: list[Task], points: Points) -> None:
         s["z"], s["classes"] = s["x"].clone(), torch.full((len(tasks), self.candidates), -1)
+        s["slopes"], s["asked"] = torch.ones(len(tasks), self.candidates), s["classes"].clone()
 
     def query(self, s: State) -> Tensor:
         """The overshoot is in what is looked at, not in what the next step starts from."""
@@ -49,13 +57,22 @@ class DeepFool:
         if bool(new.any()):
             order = logits.detach().scatter(1, s["y"].view(-1, 1), -torch.inf).argsort(dim=1, descending=True)
             s["classes"][new, :k] = order[new, :k]
-        return logits.gather(1, s["classes"][:, :k]) - true
+        gaps = logits.gather(1, s["classes"][:, :k]) - true
+        if k <= LATER or bool(new.any()):
+            asked = torch.arange(k).expand(len(gaps), k)
+        else:
+            asked = (gaps.detach().abs() / s["slopes"][:, :k]).argsort(dim=1, stable=True)[:, :LATER]
+        s["asked"] = F.pad(asked, (0, self.candidates - asked.shape[1]), value=-1)
+        return gaps.gather(1, asked)
 
     def ends(self, s: State, seen: Seen) -> Tensor:
         return seen.broken
 
     def update(self, s: State, seen: Seen) -> None:
         assert seen.loss is not None and seen.gradient is not None
+        if seen.loss.ndim == 2:
+            slopes = dual_length(seen.gradient.flatten(0, 1), self.norm).view_as(seen.loss).clamp_min(TINY)
+            s["slopes"] = s["slopes"].scatter(1, s["asked"][:, : slopes.shape[1]], slopes)
         value, w = nearest_border(seen.loss, seen.gradient, self.norm)
         s["z"] = (s["z"] + onto(s["z"], w, -value + 1e-6 * value.abs(), self.norm)).clamp(0, 1)
 

@@ -22,6 +22,7 @@ from hubel.attack.threat import TINY, dual_length, length, norm_name, rows
 from hubel.errors import InputError
 
 PULL, BEYOND, BACK = 0.1, 1.05, 0.9  # alpha_max, eta and beta of the paper
+GRAIN = 2.0**-8  # of the largest logit, how far beyond a border one aims at least: a tie in bf16 would hold the point there
 MOST = 9  # classes that an untargeted step considers
 
 
@@ -69,6 +70,8 @@ class FAB:
         assert seen.loss is not None and seen.gradient is not None
         value, w = nearest_border(seen.loss, seen.gradient, self.norm)
         z, x = s["z"], s["x"]
+        if seen.low:
+            value = value - GRAIN * seen.logits.abs().amax(dim=1)
         d_z = onto(z, w, -value, self.norm)
         d_x = onto(x, w, -value - (w * (x - z)).flatten(1).sum(dim=1), self.norm)
         near, far = length(d_z, self.norm).clamp_min(1e-8), length(d_x, self.norm).clamp_min(1e-8)

@@ -39,20 +39,22 @@ class Seen:
     broken: Tensor
     loss: Tensor | None = None
     gradient: Tensor | None = None
+    low: bool = False
 
 
 def _kept(seen: Seen, keep: Tensor) -> Seen:
     loss = None if seen.loss is None else seen.loss[keep]
     gradient = None if seen.gradient is None else seen.gradient[keep]
-    return Seen(seen.q[keep], seen.logits[keep], seen.broken[keep], loss, gradient)
+    return Seen(seen.q[keep], seen.logits[keep], seen.broken[keep], loss, gradient, seen.low)
 
 
 class Search(Protocol):
     """An attack. State tensors have one row a task: x, y, toward, eps, index, t (looks so far), and what `begin` adds.
 
     A search may further have `free = True`: its points may leave the ball, where a success does not count; `minimum =
-    True`: free, and every task is worked to its end for the smallest change within eps (infinite: any); and a function
-    `ends(s, seen) -> (N,)` of tasks that end with this look.
+    True`: free, and every task is worked to its end for the smallest change within eps (infinite: any); `exact = True`:
+    its steps are too fine for anything but float32; and a function `ends(s, seen) -> (N,)` of tasks that end with
+    this look.
     """
 
     name: str
@@ -130,7 +132,7 @@ def _look(subject: Subject, search: Search, points: Points, tasks: list[Task], s
         q = on_levels(q, s["x"], s["eps"], points.norm)
     last = s["t"] + 1 >= search.looks
     if not search.gradients or bool(last.all()) or (not free and odds.likely(s["t"])):
-        seen = _seen(points, s, q, subject.look(q))
+        seen = _seen(points, s, q, subject.look(q), low=subject.kind == "bf16")
     else:
         seen = _looked(subject, search, points, s, q)
     if hasattr(search, "ends"):
@@ -178,13 +180,13 @@ def _smallest(subject: Subject, points: Points, tasks: list[Task], s: State, see
 
 
 def _seen(points: Points, s: State, q: Tensor, logits: Tensor, loss: Tensor | None = None,
-          gradient: Tensor | None = None) -> Seen:
-    return Seen(q, logits, points.broken(logits.argmax(dim=1), s["index"]), loss, gradient)
+          gradient: Tensor | None = None, low: bool = False) -> Seen:
+    return Seen(q, logits, points.broken(logits.argmax(dim=1), s["index"]), loss, gradient, low)
 
 
 def _looked(subject: Subject, search: Search, points: Points, s: State, q: Tensor) -> Seen:
     logits, loss, gradient = subject.gradient(q, lambda z: search.loss(s, z))
-    return _seen(points, s, q, logits, loss, gradient)
+    return _seen(points, s, q, logits, loss, gradient, subject.kind == "bf16")
 
 
 def _remember(points: Points, s: State, q: Tensor, logits: Tensor) -> None:

@@ -32,7 +32,7 @@ def attack(model: Any, x: Any, y: Any, search: Search, eps: float | str, norm: s
     size = radius(eps, norm, precision) if eps != float("inf") else float("inf")
     if runs < 1:
         raise InputError(f"restarts={runs} must be at least 1")
-    subject = Subject(model)
+    subject = Subject(model, "fp32") if getattr(search, "exact", False) else Subject(model)
     points, before, confidence = opened(subject, x, y, norm, target, precision, seed)
     right = torch.nonzero(~points.broken(before, torch.arange(len(before)))).flatten().tolist()
     aims = likeliest(subject, points, right, runners_up)

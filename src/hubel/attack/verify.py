@@ -5,62 +5,68 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hubel.attack.losses import margin
 from hubel.attack.subject import Subject
 from hubel.attack.tasks import Hit, Points, Task
 from hubel.attack.threat import on_levels
 
-OUTWARDS, INWARDS, HALVINGS = (1.0, 1.01, 1.03, 1.1, 1.3), (0.99, 0.9, 0.7, 0.4, 0.1), 5
+OUTWARDS = (1.0, 1.01, 1.03, 1.1, 1.3)
+LOOKS, NEAR = 7, 0.004  # how often the line is looked at within the first success, and how close to the border is enough
 
 
 def confirmed(subject: Subject, points: Points, task: Task, point: Tensor, step: int) -> Hit | None:
     """Return the hit if the network itself, in float32 on this image alone, is broken by `point`; else None."""
+    return _judged(subject, points, task, point, step)[0]
+
+
+def _judged(subject: Subject, points: Points, task: Task, point: Tensor, step: int) -> tuple[Hit | None, float]:
+    """The hit, if it is one, and the margin: above 0 where it is."""
     logits = subject.truth(point[None])
     predicted = logits.argmax(dim=1)
     index = torch.tensor([task.index])
+    gap = float(margin(logits, points.y[index], None if points.targets is None else points.targets[index]))
     if not points.broken(predicted, index).item():
-        return None
+        return None, min(gap, 0.0)
     distance, sure = points.distance(point[None], index).item(), logits.softmax(dim=1).max().item()
-    return Hit(task, point.clone(), distance, int(predicted), sure, step)
+    return Hit(task, point.clone(), distance, int(predicted), sure, step), max(gap, 0.0)
 
 
 def settle(subject: Subject, points: Points, task: Task, point: Tensor, step: int) -> Hit | None:
     """Return the smallest confirmed hit found on the line from the original through `point`; None if there is none.
 
     The search may have run in low precision, and the point need not consist of whole levels: so a little further out is
-    tried where it fails, and further in where it holds.
+    tried where it fails; where it holds, the border is looked for further in, by false position (the Illinois rule).
     """
     x = points.x[task.index]
     any_size = torch.tensor([torch.inf])
 
-    def at(scale: float) -> Hit | None:
+    def at(scale: float) -> tuple[Hit | None, float]:
         q = (x + scale * (point - x)).clamp(0, 1)
         q = on_levels(q[None], x[None], any_size, points.norm)[0] if points.exact else q
-        return confirmed(subject, points, task, q, step)
+        return _judged(subject, points, task, q, step)
 
-    tried = 0.0
-    for scale in OUTWARDS:
-        best = at(scale)
+    below, lacks = 0.0, 0.0  # the largest scale known to fail, and its margin; 0 stands for not measured
+    for outer in OUTWARDS:
+        best, gap = at(outer)
         if best is not None:
             break
-        tried = scale
+        below, lacks = outer, gap
     else:
         return None
     if points.norm == "l0":
         return best
-    if scale == 1.0:
-        for smaller in INWARDS:
-            hit = at(smaller)
-            if hit is None:
-                tried = smaller
-                break
-            best, scale = hit if hit.distance < best.distance else best, smaller
-    for _ in range(HALVINGS):
-        if scale - tried < 1e-3 * scale:
-            break
-        middle = (scale + tried) / 2
-        hit = at(middle)
-        if hit is None:
-            tried = middle
+    above, has = outer, gap
+    steps = 0
+    while above - below > NEAR * above and steps < LOOKS:
+        if lacks < 0:
+            middle = below + (above - below) * min(max(lacks / (lacks - has), 0.1), 0.95)
         else:
-            best, scale = hit if hit.distance < best.distance else best, middle
+            middle = above * (0.98 if steps == 0 else 0.9 if steps == 1 else 0.6)
+        hit, gap = at(middle)
+        if hit is None:
+            below, lacks, has = middle, gap, has / 2
+        else:
+            best = hit if hit.distance < best.distance else best
+            above, has, lacks = middle, gap, lacks / 2
+        steps += 1
     return best
