@@ -1,0 +1,178 @@
+"""What does not belong: images that come back badly, or whose codes or features lie apart from all others. Depends on autoencoder.
+
+    found = detector(normal, coder=coder)             # by reconstruction
+    found = detector(normal, coder=coder, by="codes") # or model=a classifier of the normal classes, by="features"
+    found.score(images)                               # float (N,): the higher, the stranger
+    found.strange(images)                             # bool (N,): beyond what 99 of 100 normal images reach
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from hubel.autoencode.autoencoder import Autoencoder
+from hubel.errors import InputError
+from hubel.look.draw import Group, Shown, as_tile, coloured, sheet
+from hubel.model import Model
+from hubel.pixels import as_arrays
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WAYS = ("reconstruction", "codes", "features")
+NEIGHBOURS = 5
+KNOWN = 10_000  # of normal images, at random, neighbours are looked for among
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Tells strange images from normal ones. by: how; threshold: what `quantile` of the normal images held out stay below."""
+
+    by: str
+    threshold: float
+    quantile: float
+    measure: Callable[[Any], np.ndarray]
+    normal: np.ndarray  # scores of the normal images held out, sorted
+
+    def score(self, x: Any) -> np.ndarray:
+        """How strange each image is: float32 (N,), not negative, of no unit."""
+        return self.measure(x)
+
+    def strange(self, x: Any) -> np.ndarray:
+        return self.score(x) > self.threshold
+
+    def rank(self, x: Any) -> np.ndarray:
+        """The share of normal images that are less strange, (N,) in 0..1: 0.99 is as strange as one normal image of 100."""
+        return np.searchsorted(self.normal, self.score(x)) / len(self.normal)
+
+
+def detector(normal: Any, *, coder: Autoencoder | None = None, model: Model | None = None, by: str | None = None,
+             quantile: float = 0.99, held_out: float = 0.1, seed: int = 0) -> Detector:
+    """Learn what normal images score, and return a Detector.
+
+    normal : images as for any Model, an array or a Dataset, without labels. `held_out` of them set the threshold.
+    by : 'reconstruction': the share of the image's contrast that does not come back, |x - x'|² / |x - m|², m the mean
+        normal image (Japkowicz et al. 1995; divided by contrast, since bare images, such as a 1 among digits, come back
+        well whatever they are). 'codes': distance to the nearest normal codes. 'features': the same of the features that a
+        `model`, such as a classifier of the normal classes, sees before its last layer. None: by what is given.
+
+    Distances are to the 5 nearest normal ones, divided by the distances that these have to theirs (Breunig et al. 2000, in
+    the simplified form of Schubert et al. 2014): what is far in a dense place may be near in a sparse one.
+    """
+    by = by or ("features" if coder is None else "reconstruction")
+    if by not in WAYS:
+        raise InputError(f"by={by!r} is unknown: one of {', '.join(WAYS)}")
+    if not 0 < quantile < 1 or not 0 < held_out < 1:
+        raise InputError(f"quantile={quantile}, held_out={held_out}: give numbers between 0 and 1")
+    if (coder is None) == (by in ("reconstruction", "codes")) or (by == "features" and model is None):
+        raise InputError(f"by={by!r} needs {'a model' if by == 'features' else 'an autoencoder as coder'}")
+    normal = normal.arrays((coder or model).size, (coder or model).channels) if hasattr(normal, "labels") else normal  # type: ignore[union-attr]
+    order = np.random.default_rng(seed).permutation(len(normal))
+    kept = max(1, round(held_out * len(normal)))
+    if len(normal) - kept <= NEIGHBOURS:
+        raise InputError(f"{len(normal)} normal images: give more than {NEIGHBOURS + kept}")
+    learn, held = (_take(normal, np.sort(i)) for i in (order[kept:], order[:kept]))
+    if by == "reconstruction" and coder is not None:
+        measure = _by_reconstruction(coder, learn)
+    else:
+        learn = _take(normal, np.sort(order[kept:][:KNOWN]))
+        measure = _by_distance(model.features if by == "features" else lambda x: _flat(coder.encode(x)), learn)  # type: ignore[union-attr]
+    scores = np.sort(measure(held))
+    return Detector(by, float(np.quantile(scores, quantile)), quantile, measure, scores)
+
+
+def _take(x: Any, places: np.ndarray) -> Any:
+    return [x[int(i)] for i in places] if isinstance(x, (list, tuple)) else x[places]
+
+
+def _by_reconstruction(coder: Autoencoder, learn: Any) -> Callable[[Any], np.ndarray]:
+    total, count = torch.zeros(coder.shape), 0
+    for part in coder._parts(learn, 512):
+        total, count = total + part.sum(0), count + len(part)
+    mean = total / count
+
+    def measure(x: Any) -> np.ndarray:
+        contrast = [(part - mean).square().flatten(1).mean(1) for part in coder._parts(x, 512)]
+        return coder.error(x) / torch.cat(contrast).clamp_min(1e-4).numpy()
+
+    return measure
+
+
+def _flat(codes: np.ndarray) -> np.ndarray:
+    return codes.reshape(len(codes), -1)
+
+
+def _by_distance(features: Callable[[Any], np.ndarray], learn: Any) -> Callable[[Any], np.ndarray]:
+    known = features(learn)
+    mean, spread = known.mean(0), known.std(0).clip(1e-6)
+    near = Neighbourhood((known - mean) / spread)
+    return lambda x: near.score((features(x) - mean) / spread)
+
+
+class Neighbourhood:
+    """Distances to the k nearest of the rows known (N, D), relative to those rows' own distances to theirs."""
+
+    def __init__(self, known: np.ndarray, k: int = NEIGHBOURS) -> None:
+        self.known, self.k = torch.from_numpy(np.ascontiguousarray(known, dtype=np.float32)), k
+        self.own = self._nearest(self.known, skip=1)[0]
+
+    def score(self, rows: np.ndarray) -> np.ndarray:
+        far, places = self._nearest(torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32)))
+        return (far / self.own[places].mean(1).clamp_min(1e-12)).numpy()
+
+    def _nearest(self, rows: torch.Tensor, skip: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+        """(mean distance to the k nearest (M,), their places (M, k)); `skip` 1 leaves out the row itself."""
+        squares, found = self.known.square().sum(1), []
+        for part in rows.split(1024):
+            off = torch.addmm(part.square().sum(1, keepdim=True) + squares, part, self.known.T, alpha=-2)
+            found.append(off.clamp_min_(0).topk(self.k + skip, largest=False))
+        far = torch.cat([f.values for f in found])[:, skip:].sqrt().mean(1)
+        return far, torch.cat([f.indices for f in found])[:, skip:]
+
+
+@dataclass(frozen=True)
+class Anomalies(Shown):
+    """Images uint8 (N, H, W, C), scores (N,), ranks (N,) among normal images, which are strange; reconstructions or None."""
+
+    images: np.ndarray
+    names: tuple[str, ...]
+    scores: np.ndarray
+    ranks: np.ndarray
+    strange: np.ndarray
+    back: np.ndarray | None
+    by: str
+
+    def to_dict(self) -> dict[str, Any]:
+        order = np.argsort(-self.scores)
+        return {"by": self.by, "images": len(self.images), "strange": int(self.strange.sum()), "ranked": [
+            {"name": self.names[i], "score": float(self.scores[i]), "rank": float(self.ranks[i]), "strange": bool(self.strange[i])}
+            for i in order]}
+
+    def plot(self, most: int = 12) -> Figure:
+        groups = []
+        for i in np.argsort(-self.scores)[:most]:
+            tiles = [as_tile(self.images[i])]
+            if self.back is not None:
+                off = np.abs(self.images[i].astype(float) - self.back[i]).mean(2) / 255
+                tiles += [as_tile(self.back[i]), coloured(off, 0, 0.5, "inferno")]
+            name = self.names[i] if len(self.names[i]) <= 22 else f"...{self.names[i][-19:]}"
+            groups.append(Group(tiles, note=f"{name}\n{self.scores[i]:.3g}" + (" strange" if self.strange[i] else "")))
+        each = "image, reconstruction, difference" if self.back is not None else "image"
+        return sheet(groups, len(groups[0].tiles), 3 if self.back is not None else 6, title="The strangest images",
+                     foot=f"By {self.by}; {int(self.strange.sum())} of {len(self.images):,} are strange. Each: {each}.")
+
+
+def anomalies(found: Detector, x: Any, *, names: Any = None, coder: Autoencoder | None = None,
+              model: Model | None = None) -> Anomalies:
+    """Score images, and keep what is to be shown of them; `coder` also shows their reconstructions."""
+    shown = coder or model
+    images = np.asarray(x) if shown is None else as_arrays(torch.cat(list(shown._parts(x, 256))))
+    scores = found.score(x)
+    names = tuple(str(n) for n in (names if names is not None else range(len(images))))
+    ranks = np.searchsorted(found.normal, scores) / len(found.normal)
+    return Anomalies(images, names, scores, ranks, scores > found.threshold, None if coder is None else coder.reconstruct(x), found.by)
