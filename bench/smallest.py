@@ -1,9 +1,10 @@
 """DeepFool and Carlini-Wagner (L2) against Foolbox, ART and torchattacks: seconds, and how small the changes are.
 
-`HUBEL_DATA=... python bench/smallest.py [photos]`. EfficientNet-Lite0 on ImageNet photos at 224 px, the same steps for all, each
+`HUBEL_DATA=... python bench/smallest.py [photos [art]]`. EfficientNet-Lite0 on ImageNet photos at 224 px, the same steps for all, each
 library run once after a warm-up on one photo. Every answer is judged by the network in float32, one image at a time; one that
 breaks nothing counts with the size of the largest change that any library needed for that photo.
-torchattacks' DeepFool takes the gradients of all 1000 classes at each step, and is left out for that.
+torchattacks' DeepFool takes the gradients of all 1000 classes at each step, and is left out for that; ART runs when asked
+for (its DeepFool alone takes more than four minutes for four photos).
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ def peers(network: nn.Module) -> tuple[dict[str, Attack], dict[str, Attack]]:
                "ART": art(CarliniL2Method(classifier, learning_rate=RATE, binary_search_steps=ROUNDS, max_iter=STEPS,
                                           initial_const=1.0, batch_size=8, verbose=False)),
                "torchattacks": ta.CW(network, c=1.0, steps=ROUNDS * STEPS, lr=RATE)}
+    if "art" not in sys.argv:
+        del fool["ART"], carlini["ART"]
     return fool, carlini
 
 

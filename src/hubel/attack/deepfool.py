@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from hubel.attack.fab import nearest_border
@@ -17,18 +16,19 @@ from hubel.attack.planes import onto
 from hubel.attack.result import AttackResult
 from hubel.attack.running import attack
 from hubel.attack.tasks import Points, Task
-from hubel.attack.threat import TINY, dual_length, norm_name
+from hubel.attack.threat import TINY, dual_length, norm_name, rows
 from hubel.errors import InputError
 
-LATER = 3  # candidates whose borders are followed after the first step, out of all
+ASKED = 3  # slopes taken in a look
+STEEPER = 1.5  # times the steepest slope known: the most that is allowed for one that is not known
 
 
 class DeepFool:
     """Steps until the decision changes. `candidates` likeliest wrong classes are considered, chosen on the clean image;
     with a target that class alone. Each step is the smallest that the box allows.
 
-    The first step takes the slopes towards all candidates; later ones only towards the `LATER` whose borders are nearest if
-    the slopes are as steep as they were, since those of far classes hardly become the nearest.
+    A look takes the slopes towards `ASKED` candidates, those whose borders are nearest by the slopes last known. Where one
+    whose slope is not known could be nearer than all of these, the point stays and its slope is taken first.
     """
 
     gradients, minimum, exact = True, True, True
@@ -38,11 +38,12 @@ class DeepFool:
             raise InputError(f"norm={norm!r}: DeepFool is for 'l2' and 'linf'; take fab or fmn")
         if not 1 <= steps <= 1_000_000 or candidates < 1 or not overshoot >= 0:
             raise InputError(f"steps={steps} and candidates={candidates} are at least 1, overshoot={overshoot} at least 0")
-        self.norm, self.looks, self.candidates, self.overshoot, self.name = norm, steps + 1, candidates, overshoot, "deepfool"
+        self.norm, self.looks, self.candidates, self.overshoot = norm, steps + 1 + candidates // ASKED, candidates, overshoot
+        self.name = "deepfool"
 
     def begin(self, s: State, tasks: list[Task], points: Points) -> None:
         s["z"], s["classes"] = s["x"].clone(), torch.full((len(tasks), self.candidates), -1)
-        s["slopes"], s["asked"] = torch.ones(len(tasks), self.candidates), s["classes"].clone()
+        s["slopes"], s["asked"] = torch.zeros(len(tasks), self.candidates), torch.zeros(len(tasks), ASKED, dtype=torch.long)
 
     def query(self, s: State) -> Tensor:
         """The overshoot is in what is looked at, not in what the next step starts from."""
@@ -58,23 +59,32 @@ class DeepFool:
             order = logits.detach().scatter(1, s["y"].view(-1, 1), -torch.inf).argsort(dim=1, descending=True)
             s["classes"][new, :k] = order[new, :k]
         gaps = logits.gather(1, s["classes"][:, :k]) - true
-        if k <= LATER or bool(new.any()):
-            asked = torch.arange(k).expand(len(gaps), k)
-        else:
-            asked = (gaps.detach().abs() / s["slopes"][:, :k]).argsort(dim=1, stable=True)[:, :LATER]
-        s["asked"] = F.pad(asked, (0, self.candidates - asked.shape[1]), value=-1)
-        return gaps.gather(1, asked)
+        s["asked"] = self._ways(s, gaps.detach()).argsort(dim=1, stable=True)[:, :ASKED]
+        return gaps.gather(1, s["asked"])
+
+    def _ways(self, s: State, gaps: Tensor) -> Tensor:
+        """(N, k) how far the borders are, at least, where a slope is not known."""
+        slopes = s["slopes"][:, : gaps.shape[1]]
+        most = slopes.amax(dim=1, keepdim=True)
+        return gaps.abs() / torch.where(slopes > 0, slopes, torch.where(most > 0, STEEPER * most, 1.0))
 
     def ends(self, s: State, seen: Seen) -> Tensor:
         return seen.broken
 
     def update(self, s: State, seen: Seen) -> None:
         assert seen.loss is not None and seen.gradient is not None
+        value, w = nearest_border(seen.loss, seen.gradient, self.norm)
+        step = onto(s["z"], w, -value + 1e-6 * value.abs(), self.norm)
         if seen.loss.ndim == 2:
             slopes = dual_length(seen.gradient.flatten(0, 1), self.norm).view_as(seen.loss).clamp_min(TINY)
-            s["slopes"] = s["slopes"].scatter(1, s["asked"][:, : slopes.shape[1]], slopes)
-        value, w = nearest_border(seen.loss, seen.gradient, self.norm)
-        s["z"] = (s["z"] + onto(s["z"], w, -value + 1e-6 * value.abs(), self.norm)).clamp(0, 1)
+            s["slopes"] = s["slopes"].scatter(1, s["asked"], slopes)
+            k = min(self.candidates, seen.logits.shape[1] - 1)
+            gaps = seen.logits.gather(1, s["classes"][:, :k]) - seen.logits.gather(1, s["y"].view(-1, 1))
+            unknown = s["slopes"][:, :k] == 0
+            nearest = (seen.loss.abs() / slopes).amin(dim=1)
+            stays = torch.where(unknown, self._ways(s, gaps), torch.inf).amin(dim=1) < nearest
+            step = torch.where(rows(stays, step), 0.0, step)
+        s["z"] = (s["z"] + step).clamp(0, 1)
 
 
 def deepfool(model: Any, x: Any, y: Any, norm: Any = "l2", *, steps: int = 50, candidates: int = 10,

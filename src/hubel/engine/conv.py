@@ -137,5 +137,8 @@ class _InputGradient(torch.autograd.Function):
     def backward(ctx, g: Tensor) -> tuple[Tensor, None]:
         if ctx.conv.ceiling is not None:
             (y,) = ctx.saved_tensors
-            g = g * ((y > 0) & (y < ctx.conv.ceiling))
+            if ctx.conv.ceiling == float("inf"):
+                g = torch.ops.aten.threshold_backward(g, y, 0)
+            else:
+                g = torch.ops.aten.hardtanh_backward(g, y, 0, ctx.conv.ceiling)
         return ctx.conv.input_gradient(g, ctx.shape), None
