@@ -40,7 +40,7 @@ def moved(split: data.Split, seed: int) -> Tensor:
     return MOVES(split.x_test, split.y_test, Draws(seed, 0, np.arange(len(split.x_test))))[0]
 
 
-def measure(seed: int = 0, runs: int = 8, epochs: int = 30, train: int = 300) -> Findings:
+def measure(seed: int = 0, runs: int = 6, epochs: int = 25, train: int = 300) -> Findings:
     found = np.empty((runs, 2, 2))  # without and with; digits as they are, and moved
     for run in range(runs):
         split = data.digits(train, seed + run)

@@ -53,8 +53,8 @@ def widest(depth: int, budget: int) -> int:
     return width
 
 
-def measure(seed: int = 0, runs: int = 5, epochs: int = 15, train: int = 600, budget: int = 6000,
-            depths: Sequence[int] = (1, 2, 4, 8, 16)) -> Findings:
+def measure(seed: int = 0, runs: int = 4, epochs: int = 12, train: int = 600, budget: int = 6000,
+            depths: Sequence[int] = (1, 2, 4, 8)) -> Findings:
     shapes = {f"{d}": (d, widest(d, budget)) for d in depths} | {"1, four times": (1, widest(1, 4 * budget))}
     found: dict[str, np.ndarray] = {name: np.empty((runs, 2)) for name in shapes}
     for run in range(runs):

@@ -30,7 +30,7 @@ SMALLEST = {"runs": 2, "epochs": 6, "points": 30, "train": 300, "sizes": (0.1,),
 EPS = 0.1
 
 
-def measure(seed: int = 0, runs: int = 4, epochs: int = 20, train: int = 1000, points: int = 200,
+def measure(seed: int = 0, runs: int = 3, epochs: int = 12, train: int = 1000, points: int = 200,
             sizes: Sequence[float] = (0.025, 0.05, 0.1, 0.15, 0.2), steps: int = 5) -> Findings:
     found = np.empty((runs, 2, 1 + len(sizes)))  # trained clean, trained hardened; clean accuracy, then in the worst case
     for run in range(runs):

@@ -15,7 +15,7 @@ from torch import nn
 from hubel import Model, attack, nets, training
 from hubel.phenomena import data
 from hubel.phenomena.claim import Claim, Findings, Need
-from hubel.phenomena.figures import INK, Figure, slide
+from hubel.phenomena.figures import INK, Figure, as_percent, slide
 from hubel.phenomena.statistics import Number, mean, rate
 
 CLAIM = Claim(
@@ -87,7 +87,9 @@ def draw(e: Mapping[str, Any]) -> Figure:
                                          (0.27, "worst case", e["robust"], "#c4420c")):
         left.bar(x + offset, values, 0.25, label=name, color=colour)
     left.set_xticks(x, e["kinds"], rotation=35, ha="right")
-    left.set(title="Accuracy", ylim=(0, 1.25))
+    left.set(title="Accuracy", ylim=(0, 1.2))
+    left.set_yticks(np.linspace(0, 1, 6))
+    as_percent(left)
     left.legend(loc="upper center", ncols=3, fontsize=10.5)
     right.imshow(e["fooled"], cmap="OrRd", vmin=0, vmax=1)
     for (i, j), v in np.ndenumerate(e["fooled"]):
@@ -95,6 +97,6 @@ def draw(e: Mapping[str, Any]) -> Figure:
                    fontsize=11)
     right.set_xticks(x, e["kinds"], rotation=35, ha="right")
     right.set_yticks(x, e["kinds"])
-    right.set(title="Fooled by adversarials made on another", xlabel="shown to", ylabel="made on")
+    right.set(title="Fooled by another's adversarials", xlabel="shown to", ylabel="made on")
     right.grid(False)
     return figure
