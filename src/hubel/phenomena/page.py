@@ -56,7 +56,7 @@ def _overview(run: Run) -> Section:
 
 def _section(v: dict[str, Any], pictures: Pictures) -> Section:
     lead = p("<b>{}</b> <span class=\"muted\">{}</span>", v["statement"], v["source"])
-    lead += p("{} {}", _badge(v["outcome"]), v["remark"])
+    lead += p("{}. {}", _badge(v["outcome"]), v["remark"])
     rows = [[need["about"], need["bound"], need["measured"], _badge(need["outcome"])] for need in v["needs"]]
     seeds = sorted({n["n"] for n in v["numbers"].values() if n["n"] > 1})
     runs = f"Intervals are 95%, over {' or '.join(map(str, seeds))} runs or trials. " if seeds else ""
