@@ -30,7 +30,7 @@ QUICK = {"runs": 4, "steps": 400}
 SMALLEST = {"runs": 3, "steps": 120, "per_decade": 1}
 
 
-def measure(seed: int = 0, runs: int = 8, steps: int = 800, per_decade: int = 3, train: int = 500) -> Findings:
+def measure(seed: int = 0, runs: int = 6, steps: int = 600, per_decade: int = 3, train: int = 500) -> Findings:
     split = data.digits(train, seed)
     half = len(split.x_test) // 2  # to choose the rate by, and to report
     rates = 10 ** np.arange(-5, 1 + 1e-9, 1 / per_decade)

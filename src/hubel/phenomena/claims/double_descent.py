@@ -38,7 +38,7 @@ SMALLEST = {"runs": 3, "network_runs": 3, "steps": 150, "widths": (4, 16, 128), 
 TRAIN = 200
 
 
-def measure(seed: int = 0, runs: int = 8, network_runs: int = 8, steps: int = 1500, wrong: float = 0.15,
+def measure(seed: int = 0, runs: int = 8, network_runs: int = 6, steps: int = 1200, wrong: float = 0.15,
             counts: Sequence[int] = (10, 25, 50, 100, 150, 180, 200, 220, 260, 400, 800, 1600, 4000),
             widths: Sequence[int] = (2, 4, 8, 12, 16, 24, 32, 64, 128, 512)) -> Findings:
     features = np.stack([random_features(seed + run, counts, wrong) for run in range(runs)])

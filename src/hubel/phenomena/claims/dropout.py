@@ -36,7 +36,7 @@ def network(rate: float) -> nn.Module:
                          nn.ReLU(), nn.Dropout(rate), nn.Linear(200, 10))
 
 
-def measure(seed: int = 0, runs: int = 8, steps: int = 800, sizes: Sequence[int] = (50, 100, 200, 500),
+def measure(seed: int = 0, runs: int = 6, steps: int = 600, sizes: Sequence[int] = (50, 100, 200, 500),
             rate: float = 0.5) -> Findings:
     found = np.empty((2, len(sizes), 2, runs))  # without and with; size; training and test accuracy
     curves: dict[str, Curve] = {}

@@ -52,7 +52,7 @@ def network(shape: str) -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(sizes[-1], 2))
 
 
-def measure(seed: int = 0, runs: int = 16, steps: int = 2500, points: int = 600,
+def measure(seed: int = 0, runs: int = 10, steps: int = 1500, points: int = 600,
             shapes: Mapping[str, Sequence[str]] = SHAPES) -> Findings:
     draw_from = {"ring": data.ring, "spiral": lambda n, s: data.spirals(n, 1.0, s), "three turns": lambda n,
                  s: data.spirals(n, 3.0, s)}

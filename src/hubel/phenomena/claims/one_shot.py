@@ -46,7 +46,7 @@ def images(classes: int, each: int, seed: int) -> tuple[Any, np.ndarray, str]:
     return found, np.asarray(found.labels), f"{classes} classes of Caltech 101"
 
 
-def measure(seed: int = 0, classes: int = 40, each: int = 20, draws: int = 12) -> Findings:
+def measure(seed: int = 0, classes: int = 30, each: int = 20, draws: int = 10) -> Findings:
     x, y, about = images(classes, each, seed)
     features = reuse.embed(pretrained(), x, cache=False)
     small = (x.arrays(size=32, channels=3) if hasattr(x, "arrays") else x[:, 1::3, 1::3]).reshape(len(y),

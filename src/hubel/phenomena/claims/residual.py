@@ -40,7 +40,7 @@ def network(depth: int, kind: str) -> nn.Module:
 
 
 def measure(seed: int = 0, runs: int = 3, steps: int = 100, train: int = 1000,
-            depths: Sequence[int] = (8, 56, 110)) -> Findings:
+            depths: Sequence[int] = (8, 110)) -> Findings:
     split = data.digits(train, seed)
     accuracy = {kind: np.empty((runs, len(depths))) for kind in ("residual", "plain")}
     losses: dict[str, np.ndarray] = {}
