@@ -116,7 +116,7 @@ class _Batch:
         except KeyboardInterrupt:
             self._write()
             self.say(f"stopped: {count(len(self.done), 'claim')} {'is' if len(self.done) == 1 else 'are'} kept, the same "
-                     f"command goes on")
+                     "command goes on")
             raise
         finally:
             if not finished:  # a claim that was under way is lost; what it wrote is whole or not there

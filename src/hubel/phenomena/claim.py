@@ -1,4 +1,4 @@
-"""A claim, what it needs to hold, and the verdict. The judge stands here, apart from every measurement. Depends on nothing above.
+"""A claim, what it needs to hold, and the verdict. The judge stands here, apart from every measurement.
 
 A claim's needs are bounds on named numbers, written down before anything is run. A measurement returns those numbers with
 their 95% intervals; `judge` compares. A need is met if the whole interval is on its side of the bound, missed if the whole

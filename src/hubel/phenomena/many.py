@@ -2,7 +2,7 @@
 
 A network of a few thousand weights spends its time in calling operations, not in carrying them out: 64 of them at once
 turn 64 small matrix products into one batched one. Dense networks gain; convolutions become grouped ones and gain less,
-or lose (see bench/RESULTS.md): train those one after another. Depends on torch.
+or lose (bench/RESULTS.md): train wide ones one after another. Depends on torch.
 """
 
 from __future__ import annotations

@@ -41,9 +41,9 @@ def render(run: Run) -> str:
 
 def _overview(run: Run) -> Section:
     lead = p("A claim's needs were bounds on numbers, written in its file before it was first run. A need is met if the "
-             "whole "
-             "95% interval is on its side of the bound and missed if the whole interval is on the other side. A claim holds "
-             "if all its needs are met, and does not hold if one is missed: for these data and networks, at these sizes.")
+             "whole 95% interval is on its side of the bound and missed if the whole interval is on the other side. A "
+             "claim holds if all its needs are met, and does not hold if one is missed: for these data and networks, at "
+             "these sizes.")
     rows = [[Markup('<a href="#{}">{}. {}</a>').format(v["name"], v["number"], v["title"]), _badge(v["outcome"]),
              f"{v['seconds']:.0f} s"] for v in run.verdicts]
     after = table(["claim", "verdict", "time"], rows, numeric=2)
@@ -63,8 +63,8 @@ def _section(v: dict[str, Any], pictures: Pictures) -> Section:
     size = "" if v["size"] == "default" else f', size="{v["size"]}"'
     command = (f"hubel claims {v['name']}{'' if v['size'] == 'default' else ' --' + v['size']} --seed {v['seed']}\n\n"
                f'verdict = hubel.phenomena.run("{v["name"]}"{size}, seed={v["seed"]})\nverdict.plot()')
-    figure = Figure(pictures.image(v.get("picture"), v["title"]), "", f"{runs}{count(round(v['seconds']), 'second')} on one "
-                                                                      f"core.",
+    figure = Figure(pictures.image(v.get("picture"), v["title"]), "", f"{runs}{count(round(v['seconds']), 'second')} on "
+                                                                      "one core.",
                     command)
     return Section(v["name"], f"{v['number']}. {v['title']}", lead, [figure],
                    table(["what it needs", "bound", "measured (95% interval)", ""], rows, numeric=1))

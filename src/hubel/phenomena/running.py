@@ -1,4 +1,4 @@
-"""Run one claim: repeatable to the bit, on one thread, and without a trace in torch's global state. Depends on claim, registry."""
+"""Run one claim: repeatable to the bit, on one thread, no trace left in torch's state. Depends on claim, registry."""
 
 from __future__ import annotations
 

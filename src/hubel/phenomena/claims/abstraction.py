@@ -61,10 +61,9 @@ def measure(seed: int = 0, classes: int = 20, each: int = 15, layers: int = 9) -
     last, first = (rate(round(found.probe[i] * n), n) for i in (-1, 0))
     numbers = {"trend": Number(trend, float(np.tanh(z - half)), float(np.tanh(z + half)), len(names)),
                "gain": difference(last, first), "selective": ratio(found.selectivity[-1], found.selectivity[0], seed)}
-    remark = (f"{about[0].upper()}{about[1:]}: a probe on the first layer finds {found.probe[0]:.0%} of the classes, on the "
-              f"last {found.probe[-1]:.0%} "
-              f"(chance {found.chance:.0%}). That class membership grows readable is what is measured; 'abstract' is a word "
-              f"for it.")
+    remark = (f"{about[0].upper()}{about[1:]}: a probe on the first layer finds {found.probe[0]:.0%} of the classes, on "
+              f"the last {found.probe[-1]:.0%} (chance {found.chance:.0%}). That class membership grows readable is what "
+              "is measured; 'abstract' is a word for it.")
     return Findings(numbers, remark, {"names": names, "probe": found.probe, "neighbour": found.neighbour,
                                       "chance": found.chance,
                                       "selectivity": [np.median(s) for s in found.selectivity]})

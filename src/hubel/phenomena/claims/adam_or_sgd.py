@@ -49,10 +49,9 @@ def measure(seed: int = 0, runs: int = 6, steps: int = 600, per_decade: int = 3,
     numbers = {"range": mean(widths["adam"] - widths["sgd"]),
                "generalises": mean(found["sgd"][1, best["sgd"]] - found["adam"][1, best["adam"]])}
     remark = (f"At its best rate Adam reaches {found['adam'][1, best['adam']].mean():.1%} ({rates[best['adam']]:.2g}), SGD "
-              f"with momentum "
-              f"{found['sgd'][1, best['sgd']].mean():.1%} ({rates[best['sgd']]:.2g}). Within a point of the best are "
-              f"{widths['adam'].mean():.1f} decades of rates for "
-              f"Adam, {widths['sgd'].mean():.1f} for SGD: on a network this small and well scaled, both forgive much.")
+              f"with momentum {found['sgd'][1, best['sgd']].mean():.1%} ({rates[best['sgd']]:.2g}). Within a point of the "
+              f"best are {widths['adam'].mean():.1f} decades of rates for Adam, {widths['sgd'].mean():.1f} for SGD: on a "
+              "network this small and well scaled, both forgive much.")
     return Findings(numbers, remark, {"rates": rates, "found": found})
 
 

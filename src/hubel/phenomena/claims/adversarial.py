@@ -56,8 +56,8 @@ def measure(seed: int = 0, photos: int = 48, levels: Sequence[int] = (1, 2, 4, 8
     numbers = {"worst": worst, "noise": noise, **{f"worst_{level}": rate(round(w * n), n) for level,
                                                   w in zip(levels, curve.worst[1:], strict=True)}}
     remark = (f"Of {n} photographs, {worst.value:.0%} stay right against {steps} steps of gradient ascent within 2/255 of "
-              f"each pixel, {noise.value:.0%} with "
-              f"random signs of the same size; at {levels[-1]}/255 random signs leave {curve.noise['sign'][-1]:.0%}.")
+              f"each pixel, {noise.value:.0%} with random signs of the same size; at {levels[-1]}/255 random signs leave "
+              f"{curve.noise['sign'][-1]:.0%}.")
     return Findings(numbers, remark, {"levels": [0, *levels], "worst": curve.worst, "interval": curve.worst_interval,
                                       "noise": curve.noise,
                                       "example": example(model, curve.smallest)})

@@ -61,8 +61,7 @@ def measure(seed: int = 0, widths: Sequence[int] = (32, 64, 128, 256, 512, 1024,
     }
     saved = 2 * parameters[-1] / numbers["times_forward"].value
     remark = (f"{parameters[-1]:,} derivatives cost {numbers['times_forward'].value:.1f} forward passes; central "
-              f"differences "
-              f"would take {2 * parameters[-1]:,}, that is {saved:,.0f} times as long.")
+              f"differences would take {2 * parameters[-1]:,}, that is {saved:,.0f} times as long.")
     return Findings(numbers, remark, {"parameters": parameters, "seconds": seconds, "operations": operations,
                                       "forward": forward})
 

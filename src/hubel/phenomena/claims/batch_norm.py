@@ -25,8 +25,7 @@ from hubel.phenomena.statistics import Number, geometric
 CLAIM = Claim(
     8, "Batch normalisation",
     "Batch normalisation reaches the same accuracy in many times fewer steps (the paper: 14 times), without changing what "
-    "can be "
-    "expressed.",
+    "can be expressed.",
     "Ioffe and Szegedy 2015 (arXiv:1502.03167); lecture 10",
     needs=(Need("ratio", "steps without over steps with it, to the same test accuracy, each at its best rate", at_least=3.0),
            Need("folded", "largest difference of logits when it is folded into the weights", at_most=1e-4)),
@@ -63,8 +62,8 @@ def measure(seed: int = 0, runs: int = 5, steps: int = 2400, rates: Sequence[flo
     fails = int(np.isinf(slow).sum())
     late = f" ({fails} of {runs} never within {steps} steps: the ratio is a lower bound)" if fails else ""
     remark = (f"To {goal:.0%}: {np.median(fast):.0f} steps with it at rate {rates[best['with']]:g}, {np.median(slow):.0f} "
-              f"without at rate "
-              f"{rates[best['without']]:g}{late}. The paper's 14 was measured on Inception and at different rates.")
+              f"without at rate {rates[best['without']]:g}{late}. The paper's 14 was measured on Inception and at "
+              "different rates.")
     return Findings(numbers, remark, {"curves": curves, "best": best, "every": every, "goal": goal, "first": first,
                                       "rates": list(rates)})
 

@@ -70,11 +70,9 @@ def measure(seed: int = 0, runs: int = 3, train: int = 1200, epochs: int = 50,
                "wide_auc": mean(found[:, -1, 2]), "wide_labels": mean(found[:, -1, 3]),
                "narrow_labels": mean(found[:, at[8], 3])}
     remark = (f"With {codes[-1]} numbers for 64 pixels, shuffled digits come back with {found[:, -1, 1].mean():.0%} of "
-              f"their contrast missing (AUC "
-              f"{found[:, -1, 2].mean():.2f}), with 8 with {found[:, at[8], 1].mean():.0%} (AUC "
-              f"{found[:, at[8], 2].mean():.2f}). Five labels a class give "
-              f"{found[:, at[8], 3].mean():.0%} on a code of 8 and {found[:, -1, 3].mean():.0%} on the wide one: it copies, "
-              f"and keeps all that pixels hold.")
+              f"their contrast missing (AUC {found[:, -1, 2].mean():.2f}), with 8 with {found[:, at[8], 1].mean():.0%} "
+              f"(AUC {found[:, at[8], 2].mean():.2f}). Five labels a class give {found[:, at[8], 3].mean():.0%} on a code "
+              f"of 8 and {found[:, -1, 3].mean():.0%} on the wide one: it copies, and keeps all that pixels hold.")
     return Findings(numbers, remark, {"codes": list(codes), "found": found})
 
 

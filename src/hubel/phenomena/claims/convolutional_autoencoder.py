@@ -52,10 +52,9 @@ def measure(seed: int = 0, runs: int = 3, epochs: int = 25, pieces: int = 1500, 
     e = {name: np.array(v) for name, v in errors.items()}
     numbers = {name: geometric(v[:, 0] / v[:, 1]) for name, v in e.items()}
     remark = (f"On pieces of photographs the dense one's error is {numbers['photographs'].value:.2f} times the "
-              f"convolutional one's "
-              f"({sizes['photographs, dense']:,} and {sizes['photographs, convolutional']:,} parameters), on digits of 8x8 "
-              f"{numbers['digits'].value:.2f} times ({sizes['digits, dense']:,} and {sizes['digits, convolutional']:,}), "
-              f"after {epochs} epochs of both.")
+              f"convolutional one's ({sizes['photographs, dense']:,} and {sizes['photographs, convolutional']:,} "
+              f"parameters), on digits of 8x8 {numbers['digits'].value:.2f} times ({sizes['digits, dense']:,} and "
+              f"{sizes['digits, convolutional']:,}), after {epochs} epochs of both.")
     return Findings(numbers, remark, {"errors": e, "shown": shown})
 
 

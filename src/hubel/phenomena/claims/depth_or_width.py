@@ -70,11 +70,9 @@ def measure(seed: int = 0, runs: int = 4, epochs: int = 12, train: int = 600, bu
     numbers = {"gain": mean(found["4"][:, 1] - found["1"][:, 1]),
                "wider": mean(found["4"][:, 1] - found["1, four times"][:, 1])}
     best = max(depths, key=lambda d: found[str(d)][:, 1].mean())
-    remark = (f"With {budget:,} parameters: {', '.join(f'{found[str(d)][:, 1].mean():.1%} at {d}' for d in depths)} layers; "
-              f"one layer of four times the "
-              f"parameters {found['1, four times'][:, 1].mean():.1%}. The best depth here is {best}: beyond it, layers "
-              f"become too narrow and, "
-              "without residual connections, hard to train.")
+    remark = (f"With {budget:,} parameters: {', '.join(f'{found[str(d)][:, 1].mean():.1%} at {d}' for d in depths)} "
+              f"layers; one layer of four times the parameters {found['1, four times'][:, 1].mean():.1%}. The best depth "
+              f"here is {best}: beyond it, layers become too narrow and, without residual connections, hard to train.")
     return Findings(numbers, remark, {"depths": list(depths), "found": found, "widths": [shapes[str(d)][1] for d in depths]})
 
 

@@ -1,4 +1,4 @@
-"""Claim 16: test error peaks where the parameters just suffice to fit the data, and falls again with more; networks often show none.
+"""Claim 16: test error peaks where the parameters just suffice to fit, and falls again with more; networks often show none.
 
 Random ReLU features with least squares of the smallest norm, on digits with some wrong labels; then ordinary networks with
 one hidden layer, trained as usual, on clean labels and on the noisy ones. Polynomials do it too: claim 15.
@@ -22,8 +22,7 @@ from hubel.phenomena.statistics import geometric
 CLAIM = Claim(
     16, "Double descent",
     "Test error peaks at the interpolation threshold and falls again with many more parameters; ordinary networks usually "
-    "do not "
-    "show the peak.",
+    "do not show the peak.",
     "Belkin, Hsu, Ma and Mandal 2019 (arXiv:1812.11118); Nakkiran et al. 2020 (arXiv:1912.02292); lecture 10",
     needs=(
         Need("peak", "random features: test error at the threshold over that with 20 times as many", at_least=1.5),
@@ -57,10 +56,9 @@ def measure(seed: int = 0, runs: int = 8, network_runs: int = 6, steps: int = 12
     numbers = {"peak": geometric(peak / features[:, -1]), "rise": geometric(peak / features[:, :at].min(1)),
                "network": geometric(hump), "network_noisy": geometric(noisy_hump)}
     remark = (f"Random features err on {peak.mean():.0%} at {TRAIN} features for {TRAIN} digits, on "
-              f"{features[:, :at].mean(0).min():.0%} below and on "
-              f"{features[:, -1].mean():.0%} with {counts[-1]:,}. Among networks that fit clean labels the worst errs "
-              f"{numbers['network'].value:.2f} times as "
-              f"often as the widest; with wrong labels {numbers['network_noisy'].value:.2f} times.")
+              f"{features[:, :at].mean(0).min():.0%} below and on {features[:, -1].mean():.0%} with {counts[-1]:,}. Among "
+              f"networks that fit clean labels the worst errs {numbers['network'].value:.2f} times as often as the widest; "
+              f"with wrong labels {numbers['network_noisy'].value:.2f} times.")
     return Findings(numbers, remark, {"counts": list(counts), "features": features, "widths": list(widths), "nets": nets})
 
 

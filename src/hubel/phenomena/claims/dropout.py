@@ -55,8 +55,8 @@ def measure(seed: int = 0, runs: int = 6, steps: int = 600, sizes: Sequence[int]
                "gap_without": mean(gaps[0]), "gap_with": mean(gaps[1])}
     changes = 100 * (found[1, :, 1] - found[0, :, 1]).mean(1)
     at = ", ".join(f"{change:+.1f} points with {size} digits" for change, size in zip(changes, sizes, strict=True))
-    remark = (f"The gap between training and test shrinks from {gaps[0].mean():.1%} to {gaps[1].mean():.1%}; test accuracy changes "
-              f"by {at}.")
+    remark = (f"The gap between training and test shrinks from {gaps[0].mean():.1%} to {gaps[1].mean():.1%}; test accuracy "
+              f"changes by {at}.")
     return Findings(numbers, remark, {"sizes": list(sizes), "found": found, "steps": curves["with"].steps,
                                       "curves": {name: curve.accuracy for name, curve in curves.items()}})
 

@@ -55,8 +55,7 @@ def measure(seed: int = 0, runs: int = 8, members: int = 10, steps: int = 800, t
     numbers = {"accuracy": mean(gain[:, 0]), "noise": mean(gain[:, at]), "more_so": mean(gain[:, at] - gain[:, 0])}
     m = found.mean(0)
     remark = (f"Clean: {m[0, 0]:.1%} for a member, {m[1, 0]:.1%} for {members} together; with noise of 0.3: {m[0, at]:.1%} "
-              f"and {m[1, at]:.1%}."
-              f" The first three give "
+              f"and {m[1, at]:.1%}. The first three give "
               f"{(grown.mean(0)[2] - grown.mean(0)[0]) / max(grown.mean(0)[-1] - grown.mean(0)[0], 1e-9):.0%} of that gain.")
     return Findings(numbers, remark, {"noises": list(noises), "found": found, "grown": grown})
 

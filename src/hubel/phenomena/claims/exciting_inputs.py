@@ -1,4 +1,4 @@
-"""Claim 25: optimised without regularisation, an input becomes noise that excites more than any real image; with it, recognisable.
+"""Claim 25: without regularisation an exciting input is noise, stronger than any real image; with it, recognisable.
 
 Pictures of ten classes are made for a network that has learned digits, and shown to a second network, of another kind and
 another training set: what it recognises is in the picture, not in the first network's weights.
@@ -22,8 +22,7 @@ from hubel.phenomena.statistics import Number, mean, rate
 CLAIM = Claim(
     25, "Exciting inputs need regularisation",
     "Optimising an input without regularisation gives noise that excites a unit more than any real image; with "
-    "regularisation it "
-    "gives something recognisable.",
+    "regularisation it gives something recognisable.",
     "Lecture 10; Yosinski et al. 2015 (arXiv:1506.06579); Olah, Mordvintsev and Schubert 2017, distill.pub",
     needs=(Need("stronger", "share of classes whose unregularised picture excites more than any real digit", at_least=0.8,
                 percent=True),
@@ -74,10 +73,8 @@ def measure(seed: int = 0, runs: int = 3, steps: int = 160, epochs: int = 8) -> 
     numbers: dict[str, Number] = {"stronger": n["stronger"], "noise": n["free"], "recognised": n["digit"],
                                   "rougher": mean(rough)}
     remark = (f"Plain ascent excites {n['stronger'].value:.0%} of the classes more than any real digit does; a second "
-              f"network ({np.mean(accuracy):.0%} on real "
-              f"digits) recognises {n['free'].value:.0%} of these pictures and {n['digit'].value:.0%} of those made within "
-              f"the digits' main components, "
-              "under small shifts and turns.")
+              f"network ({np.mean(accuracy):.0%} on real digits) recognises {n['free'].value:.0%} of these pictures and "
+              f"{n['digit'].value:.0%} of those made within the digits' main components, under small shifts and turns.")
     return Findings(numbers, remark, {"shown": shown, "numbers": numbers})
 
 

@@ -69,14 +69,12 @@ def measure(seed: int = 0, runs: int = 3, epochs: int = 8, patches: int = 4000, 
                "over_random": apart(r2["learned"], r2["before training"]),
                "over_shuffled": apart(r2["learned"], r2["shuffled labels"])}
     remark = (f"Mean Gabor R²: {r2['learned'].mean():.2f} learned, {r2['shuffled labels'].mean():.2f} after shuffled "
-              f"labels, "
-              f"{r2['before training'].mean():.2f} before training; random filters of 9x9 exceed {threshold:.2f} in 5% of "
-              f"cases. The networks name "
-              f"the photograph of a new patch in {np.mean(accuracy):.0%} of cases, of {len(names)}.")
+              f"labels, {r2['before training'].mean():.2f} before training; random filters of 9x9 exceed {threshold:.2f} "
+              f"in 5% of cases. The networks name the photograph of a new patch in {np.mean(accuracy):.0%} of cases, of "
+              f"{len(names)}.")
     if r2["shuffled labels"].mean() > r2["learned"].mean() - 0.05:
         remark += (" No true label is needed for edges: filters turn towards the main components of the patches, whatever "
-                   "the labels say "
-                   "(Maennel et al. 2020, arXiv:2006.10455).")
+                   "the labels say (Maennel et al. 2020, arXiv:2006.10455).")
     return Findings(numbers, remark, {"r2": r2, "threshold": threshold,
                                       "pictures": {arm: found[0].pictures()[:16] for arm, found in arms.items()}})
 

@@ -88,10 +88,9 @@ def measure(seed: int = 0, runs: int = 4, points: int = 300, train: int = 1000, 
                "library": Number.exact(max(apart)),
                "more": Number.exact(float(t.float().mean() - g.float().mean()))}
     remark = (f"Within {eps:g} of each pixel, {steps} gradients turn {numbers['ascent'].value:.0%} of the digits that are "
-              f"right clean; {2 * steps} random "
-              f"corners of the same box, any of which counts, {numbers['random'].value:.0%}. Chance needs few dimensions: a "
-              f"random corner catches about "
-              "1/√d of what the worst one does, 1/8 with these 64 pixels, 1/388 with the 150,528 of a photograph (claim 17).")
+              f"right clean; {2 * steps} random corners of the same box, any of which counts, "
+              f"{numbers['random'].value:.0%}. Chance needs few dimensions: a random corner catches about 1/√d of what the "
+              "worst one does, 1/8 with these 64 pixels, 1/388 with the 150,528 of a photograph (claim 17).")
     return Findings(numbers, remark, {"curves": np.array(curves), "numbers": numbers, "steps": steps,
                                       "example": torch.stack([x[0, 0], adversarial[0, 0]]).numpy()})
 

@@ -47,8 +47,7 @@ def measure(seed: int = 0, runs: int = 3, epochs: int = 12, train: int = 1000, p
     numbers = {"robust": mean(found[:, 1, at] - found[:, 0, at]), "cost": mean(found[:, 0, 0] - found[:, 1, 0])}
     m = found.mean(0)
     remark = (f"In the worst case within {EPS:g} of each pixel: {m[0, at]:.0%} trained clean, {m[1, at]:.0%} hardened. "
-              f"Clean accuracy: {m[0, 0]:.1%} and "
-              f"{m[1, 0]:.1%}.")
+              f"Clean accuracy: {m[0, 0]:.1%} and {m[1, 0]:.1%}.")
     return Findings(numbers, remark, {"sizes": [0, *sizes], "found": found})
 
 

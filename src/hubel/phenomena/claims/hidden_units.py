@@ -73,10 +73,9 @@ def measure(seed: int = 0, runs: int = 10, steps: int = 1500, points: int = 600,
         "spiral_deeper": mean(spiral["8-8-8"] - spiral["8"]), "spiral_wider": mean(spiral["32"] - spiral["8"]),
         "limit": mean(hard["8-8-8"]),
     }
-    remark = (f"The ring: {ring['1'].mean():.0%} with one unit, {ring['4'].mean():.0%} with four. "
-              f"The spiral: {spiral['8'].mean():.0%} with 8 units, {spiral['32'].mean():.0%} with 32, "
-              f"{spiral['8-8-8'].mean():.0%} with "
-              f"three layers of 8; three turns: {hard['8-8-8'].mean():.0%}.")
+    remark = (f"The ring: {ring['1'].mean():.0%} with one unit, {ring['4'].mean():.0%} with four. The spiral: "
+              f"{spiral['8'].mean():.0%} with 8 units, {spiral['32'].mean():.0%} with 32, {spiral['8-8-8'].mean():.0%} "
+              f"with three layers of 8; three turns: {hard['8-8-8'].mean():.0%}.")
     return Findings(numbers, remark, {"accuracy": accuracy, "responses": kept})
 
 

@@ -56,11 +56,10 @@ def measure(seed: int = 0, runs: int = 16, steps: int = 1000, train: int = 150, 
     numbers = {"calibration": mean(gaps["with"] - gaps["without"]),
                "accuracy": mean(accuracies["with"] - accuracies["without"]),
                "without": mean(gaps["without"]), "with": mean(gaps["with"])}
-    remark = (f"Confidence and accuracy are {gaps['without'].mean():.1%} apart without smoothing, {gaps['with'].mean():.1%} "
-              f"with it; accuracy is "
-              f"{accuracies['without'].mean():.1%} and {accuracies['with'].mean():.1%}. Smoothing makes less confident; "
-              f"where a network was not too "
-              "confident before, that is a step away from calibration.")
+    remark = (f"Confidence and accuracy are {gaps['without'].mean():.1%} apart without smoothing, "
+              f"{gaps['with'].mean():.1%} with it; accuracy is {accuracies['without'].mean():.1%} and "
+              f"{accuracies['with'].mean():.1%}. Smoothing makes less confident; where a network was not too confident "
+              "before, that is a step away from calibration.")
     return Findings(numbers, remark, {"curves": curves})
 
 

@@ -57,9 +57,8 @@ def measure(seed: int = 0, runs: int = 5, train: int = 1200, steps: int = 2500,
                "longer": mean(smoothed(curves).max(1) - tail),
                "larger": mean(found[-1, 1] - found[smallest, 1])}
     remark = (f"{parameters[-1]:,} parameters, {parameters[-1] / train:.0f} for each digit, and no regularisation but "
-              f"descent itself: "
-              f"{found[-1, 0].mean():.1%} on the training set, {found[-1, 1].mean():.1%} on new digits. The gap is there; "
-              f"it does not grow with size or time.")
+              f"descent itself: {found[-1, 0].mean():.1%} on the training set, {found[-1, 1].mean():.1%} on new digits. "
+              "The gap is there; it does not grow with size or time.")
     return Findings(numbers, remark, {"parameters": parameters, "found": found, "curves": curves, "steps": curve.steps,
                                       "train": train})
 

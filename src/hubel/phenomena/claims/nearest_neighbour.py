@@ -55,13 +55,12 @@ def measure(seed: int = 0, runs: int = 12, draws: int = 20, epochs: int = 8,
     numbers = {"apart": mean(lost[1, :, at[6]]), "overlap": mean(lost[1, :, at[2]]),
                "transfer": mean(nets_found[:, 0] - nets_found[:, 1]),
                "features": mean(nets_found[:, 0]), "pixels": mean(nets_found[:, 1])}
-    further = "" if 8 not in at else (f", {lost[1, :, at[8]].mean():.1%} where they are 8: in {DIMENSIONS} dimensions two points "
-                                      f"of one cloud are {np.sqrt(2 * DIMENSIONS):.1f} apart")
+    further = "" if 8 not in at else (f", {lost[1, :, at[8]].mean():.1%} where they are 8: in {DIMENSIONS} dimensions two "
+                                      f"points of one cloud are {np.sqrt(2 * DIMENSIONS):.1f} apart")
     remark = (f"Five examples lose {numbers['apart'].value:.1%} to the best possible where centres are 6 deviations apart, "
-              f"{numbers['overlap'].value:.0%} where "
-              f"they are 2{further}. A network that learned 0 to 4 tells 5 to 9 apart from one example each in "
-              f"{numbers['features'].value:.0%} of cases by its "
-              f"features, {numbers['pixels'].value:.0%} by pixels.")
+              f"{numbers['overlap'].value:.0%} where they are 2{further}. A network that learned 0 to 4 tells 5 to 9 apart "
+              f"from one example each in {numbers['features'].value:.0%} of cases by its features, "
+              f"{numbers['pixels'].value:.0%} by pixels.")
     return Findings(numbers, remark, {"apart": list(apart), "found": found, "numbers": numbers})
 
 

@@ -61,10 +61,8 @@ def measure(seed: int = 0, classes: int = 30, each: int = 20, draws: int = 10) -
     numbers = {"features": mean(f[0]), "pixels": mean(p[0]), "worth": mean(f[0] - p[-1])}
     k = len(np.unique(y))
     remark = (f"On {about}, by the nearest neighbour: one example a class gives {f[0].mean():.0%} on the features and "
-              f"{p[0].mean():.0%} on pixels "
-              f"(chance {1 / k:.0%}); {curve.shots[-1]:g} examples give {f[-1].mean():.0%} and {p[-1].mean():.0%}. Some of "
-              f"Caltech's classes are among "
-              "ImageNet's, which the network has learned.")
+              f"{p[0].mean():.0%} on pixels (chance {1 / k:.0%}); {curve.shots[-1]:g} examples give {f[-1].mean():.0%} and "
+              f"{p[-1].mean():.0%}. Some of Caltech's classes are among ImageNet's, which the network has learned.")
     return Findings(numbers, remark, {"names": curve.names, "shots": curve.shots, "draws": curve.draws, "chance": 1 / k})
 
 

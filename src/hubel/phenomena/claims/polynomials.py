@@ -75,12 +75,10 @@ def measure(seed: int = 0, runs: int = 200, points: int = 20, noise: float = 0.3
                "useful": geometric(test[:, -1] / mean_only), "algorithm": geometric(other / test[:, -1]),
                "unweighted": geometric(flat / test[:, -1]), "best_small": geometric(test[:, -1] / test[:, : at].min(1))}
     remark = (f"Degree {degrees[-1]} fits all {points} points exactly and its test error is {numbers['useful'].value:.2f} "
-              f"of the mean's, "
-              f"{numbers['recovers'].value:.2g} times less than at the threshold; the best small degree, chosen with "
-              f"hindsight, is still "
-              f"{numbers['best_small'].value:.1f} times better. From a random start, descent fits too and errs "
-              f"{numbers['algorithm'].value:.1f} times as much; from zero, but with all degrees equally cheap, "
-              f"{numbers['unweighted'].value:.0f} times.")
+              f"of the mean's, {numbers['recovers'].value:.2g} times less than at the threshold; the best small degree, "
+              f"chosen with hindsight, is still {numbers['best_small'].value:.1f} times better. From a random start, "
+              f"descent fits too and errs {numbers['algorithm'].value:.1f} times as much; from zero, but with all degrees "
+              f"equally cheap, {numbers['unweighted'].value:.0f} times.")
     return Findings(numbers, remark, {"degrees": list(degrees), "test": test, "grid": grid, "fits": fits, "shown": shown,
                                       "points": points})
 

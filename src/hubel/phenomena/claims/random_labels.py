@@ -51,10 +51,8 @@ def measure(seed: int = 0, runs: int = 3, train: int = 1000, steps: int = 2000, 
     test = 1 - many.errors(split.x_test, split.y_test).numpy().reshape(len(shares), runs)
     numbers = {"train": mean(fit[-1, :, -1]), "test": mean(test[-1]), "test_true": mean(test[0])}
     remark = (f"{sum(p.numel() for p in network().parameters()):,} parameters learn {train} random labels to "
-              f"{fit[-1, :, -1].mean():.1%}. On true "
-              f"labels the same networks reach {test[0].mean():.1%} on new digits, on random ones {test[-1].mean():.1%}: "
-              f"capacity alone does "
-              "not tell whether a network generalises.")
+              f"{fit[-1, :, -1].mean():.1%}. On true labels the same networks reach {test[0].mean():.1%} on new digits, on "
+              f"random ones {test[-1].mean():.1%}: capacity alone does not tell whether a network generalises.")
     return Findings(numbers, remark, {"fit": fit, "test": test, "shares": list(shares), "steps": curve.steps})
 
 

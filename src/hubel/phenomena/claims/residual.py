@@ -56,9 +56,8 @@ def measure(seed: int = 0, runs: int = 3, steps: int = 100, train: int = 1000,
                "shallow": mean(accuracy["plain"][:, 0]),
                "difference": mean(accuracy["residual"][:, -1] - accuracy["plain"][:, -1])}
     remark = (f"After {steps} steps of {depths[-1]} layers: {accuracy['residual'][:, -1].mean():.1%} with residual "
-              f"connections, "
-              f"{accuracy['plain'][:, -1].mean():.1%} without, on the training set. Batch norm alone does not carry the "
-              f"gradient that far.")
+              f"connections, {accuracy['plain'][:, -1].mean():.1%} without, on the training set. Batch norm alone does not "
+              "carry the gradient that far.")
     return Findings(numbers, remark, {"depths": list(depths), "accuracy": accuracy, "losses": losses})
 
 

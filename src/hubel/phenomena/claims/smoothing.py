@@ -62,10 +62,9 @@ def measure(seed: int = 0, runs: int = 12, train: int = 700, test: int = 400, no
         "monotone": Number.exact(float((np.diff(left.mean(0)) > 0).sum())),
     }
     on = "MNIST" if data.real("mnist") else "digits of 8x8"
-    remark = (f"On {on} static of {noise:g} costs the nearest neighbour much: {accuracy[:, 1, 0].mean():.0%} are right; the "
-              f"best sigma is {np.median(np.array(sigmas)[best]):g} pixels and gains "
-              f"{100 * numbers['gain'].value:.0f} points, {sigmas[-1]:g} pixels lose {100 * numbers['too_much'].value:.0f} "
-              f"again.")
+    remark = (f"On {on} static of {noise:g} costs the nearest neighbour much: {accuracy[:, 1, 0].mean():.0%} are right; "
+              f"the best sigma is {np.median(np.array(sigmas)[best]):g} pixels and gains {100 * numbers['gain'].value:.0f} "
+              f"points, {sigmas[-1]:g} pixels lose {100 * numbers['too_much'].value:.0f} again.")
     return Findings(numbers, remark, {"sigmas": list(sigmas), "accuracy": accuracy[:, 1], "left": left,
                                       "shown": np.stack(shown)})
 

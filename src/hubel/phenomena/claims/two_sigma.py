@@ -37,10 +37,9 @@ def measure(seed: int = 0, sigma: float = 20.0, ratios: Sequence[float] = (1, 1.
     numbers = {"weight": Number.exact(rows[0][at]), "edge": Number.exact(float(np.exp(-1.0))),
                "usual": Number.exact(rows[1][at]),
                "each_way": Number.exact(rows[1][list(ratios).index(4)])}
-    remark = (f"k = 2 sigma keeps {rows[0][at]:.0%} of the weight and ends at {np.exp(-1):.0%} of the height: a step, not a "
-              f"fall-off. Of the usual "
-              f"Gaussian (2 sigma² below) it keeps {rows[1][at]:.0%}. Read as 2 sigma each way, k = 4 sigma, it is right: "
-              f"{rows[0][list(ratios).index(4)]:.1%} and {rows[1][list(ratios).index(4)]:.1%}.")
+    remark = (f"k = 2 sigma keeps {rows[0][at]:.0%} of the weight and ends at {np.exp(-1):.0%} of the height: a step, not "
+              f"a fall-off. Of the usual Gaussian (2 sigma² below) it keeps {rows[1][at]:.0%}. Read as 2 sigma each way, k "
+              f"= 4 sigma, it is right: {rows[0][list(ratios).index(4)]:.1%} and {rows[1][list(ratios).index(4)]:.1%}.")
     return Findings(numbers, remark, {"ratios": list(ratios), "rows": rows})
 
 

@@ -72,10 +72,9 @@ def measure(seed: int = 0, points: int = 200, epochs: int = 12, train: int = 100
     numbers: dict[str, Number] = {"worst": rate(round(robust.max() * n), n), "noise": rate(round(noisy.min() * n), n),
                                   "transfer": mean(excess)}
     remark = (f"Within {eps:g} of each pixel, accuracy falls from {np.mean([r.clean_accuracy for r in results]):.0%} to "
-              f"between {robust.min():.0%} and "
-              f"{robust.max():.0%}; random signs leave {noisy.min():.0%} ({kinds[int(noisy.argmin())]}) to "
-              f"{noisy.max():.0%} ({kinds[int(noisy.argmax())]}). Adversarials made on one kind fool another in "
-              f"{np.nanmean(fooled[~np.eye(len(kinds), dtype=bool)]):.0%} of cases.")
+              f"between {robust.min():.0%} and {robust.max():.0%}; random signs leave {noisy.min():.0%} "
+              f"({kinds[int(noisy.argmin())]}) to {noisy.max():.0%} ({kinds[int(noisy.argmax())]}). Adversarials made on "
+              f"one kind fool another in {np.nanmean(fooled[~np.eye(len(kinds), dtype=bool)]):.0%} of cases.")
     return Findings(numbers, remark, {"kinds": list(kinds), "fooled": fooled, "robust": robust, "noisy": noisy,
                                       "clean": [r.clean_accuracy for r in results]})
 

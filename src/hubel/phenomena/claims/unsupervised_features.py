@@ -62,10 +62,9 @@ def measure(seed: int = 0, runs: int = 6, epochs: int = 40, shots: Sequence[int]
                "over_pixels": mean(found[:, 1, 1, at] - found[:, 1, 2, at])}
     a = found.mean(0)
     remark = (f"Five examples a class, new images of the labelled classes: supervised {a[0, 0, at]:.0%}, autoencoder "
-              f"{a[0, 1, at]:.0%}, pixels {a[0, 2, at]:.0%}; "
-              f"classes that neither has seen: {a[1, 0, at]:.0%}, {a[1, 1, at]:.0%}, {a[1, 2, at]:.0%}. Five classes of "
-              f"small digits teach a classifier "
-              "little that other classes need.")
+              f"{a[0, 1, at]:.0%}, pixels {a[0, 2, at]:.0%}; classes that neither has seen: {a[1, 0, at]:.0%}, "
+              f"{a[1, 1, at]:.0%}, {a[1, 2, at]:.0%}. Five classes of small digits teach a classifier little that other "
+              "classes need.")
     return Findings(numbers, remark, {"found": found, "shots": list(shots)})
 
 

@@ -1,4 +1,4 @@
-"""Claim 5: the photograph with the highest vertical edge response is not the cityscape; edges, then long vertical lines, find it.
+"""Claim 5: the image of highest vertical edge response is not the cityscape; edges, then long vertical lines, find it.
 
 The lecture's hierarchy of two convolutions by hand and a mean, on 15 Scenes where HUBEL_DATA has it, else on the few built-in
 photographs, of which one shows a building.
@@ -60,11 +60,11 @@ def measure(seed: int = 0, each: int = 300, length: int = 25, top: int = 20) -> 
                "edges_auc": Number.exact(ordered(edges, city)), "lines_auc": Number.exact(ordered(lines, city))}
     what = {0: "a landscape", 1: "a cityscape"}
     remark = (f"Of {len(images)} photographs the one with the highest vertical edge response is "
-              f"{what[int(city[first['edges'][0]])]}, the one with the "
-              f"highest line response {what[int(city[first['lines'][0]])]}. Pairs are ordered rightly in "
-              f"{ordered(edges, city):.0%} by edges, "
+              f"{what[int(city[first['edges'][0]])]}, the one with the highest line response "
+              f"{what[int(city[first['lines'][0]])]}. Pairs are ordered rightly in {ordered(edges, city):.0%} by edges, "
               f"{ordered(lines, city):.0%} by lines." + ("" if data.real("scenes15") else " Without HUBEL_DATA there are "
-                                                                                          "too few photographs to conclude."))
+                                                                                          "too few photographs to "
+                                                                                          "conclude."))
     shown = {name: [np.asarray(images[i]) for i in order[:3]] for name, order in first.items()}
     return Findings(numbers, remark, {"edges": edges, "lines": lines, "city": city, "shown": shown})
 

@@ -59,11 +59,10 @@ def measure(seed: int = 0, runs: int = 5, steps: int = 300, train: int = 200) ->
         "same_training": Number.exact(max(apart)), "gain": mean(a[:, 0] - a[:, 2]),
         "conv": mean(a[:, 0]), "tied": mean(a[:, 1]), "free": mean(a[:, 2]),
     }
-    remark = (f"451,584 / 25 is {451584 / 25:,.0f}: the lecture's 'over 200,000x' is a slip. After {steps} steps on {train} "
-              f"digits of "
-              f"8x8 the filters of both ways differ by {max(apart):.0e}; a free dense layer of {counts['free']:,} instead "
-              f"of "
-              f"{counts['conv']} weights reaches {a[:, 2].mean():.1%} against {a[:, 0].mean():.1%}.")
+    remark = (f"451,584 / 25 is {451584 / 25:,.0f}: the lecture's 'over 200,000x' is a slip. After {steps} steps on "
+              f"{train} digits of 8x8 the filters of both ways differ by {max(apart):.0e}; a free dense layer of "
+              f"{counts['free']:,} instead of {counts['conv']} weights reaches {a[:, 2].mean():.1%} against "
+              f"{a[:, 0].mean():.1%}.")
     return Findings(numbers, remark, {"matrix": (as_dense(nn.Conv2d(1, 1, 3, bias=False), (1, 8, 8))[0]).detach().numpy(),
                                       "numbers": numbers, "counts": counts})
 
