@@ -59,6 +59,11 @@ class Client(asyncio.Protocol):
             self.answers.latencies.append(time.perf_counter() - self.began)
             if complaint := self.check(self.place, body):
                 self.answers.wrong.append(complaint)
+        if status == 429:  # the same again, when we were told to come back
+            at = head.find(b"retry-after:")
+            wait = float(head[at + 12 :].split(b"\r")[0]) if at >= 0 else 1.0
+            asyncio.get_running_loop().call_later(wait, self.ask)
+            return
         self.place = (self.place + 1) % len(self.requests)
         self.ask()
 

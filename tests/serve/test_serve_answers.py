@@ -25,18 +25,18 @@ def test_predict_is_the_models_answer(app: Any, model: Model, pictures: np.ndarr
         assert got.status == 200 and got.headers["content-type"] == "application/json"
         (result,) = got.facts["results"]
         numbers = [t["number"] for t in result["top"]]
-        assert numbers[0] == row.argmax()  # certain: near ties are settled in full precision
+        assert numbers[0] == row.argmax()
         assert [t["class"] for t in result["top"]] == [model.classes[k] for k in numbers]
-        np.testing.assert_allclose([t["probability"] for t in result["top"]], np.sort(row)[::-1][:2], atol=0.02)
+        np.testing.assert_allclose([t["probability"] for t in result["top"]], np.sort(row)[::-1][:2], atol=2e-5)
         assert (result["class"], result["probability"]) == (result["top"][0]["class"], result["top"][0]["probability"])
         assert got.facts["model"] == model.hash
 
 
-def test_full_precision_is_exact(model: Model, pictures: np.ndarray) -> None:
+def test_low_precision_is_close(model: Model, pictures: np.ndarray) -> None:
     body, kind = form_of(*map(encoded, pictures))
-    got = one(application(model, precision="fp32"), "/predict?top=4", body, kind)
+    got = one(application(model, precision="auto"), "/predict?top=4", body, kind)
     found = np.array([[t["probability"] for t in sorted(r["top"], key=lambda t: t["number"])] for r in got.facts["results"]])
-    np.testing.assert_allclose(found, model.predict(pictures), atol=2e-6)
+    np.testing.assert_allclose(found, model.predict(pictures), atol=0.05)
 
 
 def test_mixed_requests_in_one_batch_get_their_own_answers(app: Any, model: Model, pictures: np.ndarray) -> None:
@@ -51,7 +51,7 @@ def test_mixed_requests_in_one_batch_get_their_own_answers(app: Any, model: Mode
     for n, i in enumerate(range(0, 30, 3)):
         two, embedded, refused = got[3 * n : 3 * n + 3]
         assert [r["number"] for r in two.facts["results"]] == p[i : i + 2].argmax(1).tolist()
-        np.testing.assert_allclose([r["probability"] for r in two.facts["results"]], p[i : i + 2].max(1), atol=0.02)
+        np.testing.assert_allclose([r["probability"] for r in two.facts["results"]], p[i : i + 2].max(1), atol=2e-5)
         row = np.array(embedded.facts["results"][0]["features"])
         assert np.linalg.norm(row - features[i + 2]) < 0.02 * np.linalg.norm(features[i + 2])
         assert refused.status == 422
@@ -72,7 +72,7 @@ def test_a_model_of_any_size_takes_images_of_several(pictures: np.ndarray) -> No
     body, kind = form_of(*files)
     results = one(application(model), "/predict", body, kind).facts["results"]
     for result, x in zip(results, (pictures[0], pictures[1, :9, :10], pictures[2]), strict=True):
-        assert result["probability"] == pytest.approx(float(model.predict(x).max()), abs=0.02)
+        assert result["probability"] == pytest.approx(float(model.predict(x).max()), abs=1e-4)
 
 
 def test_sound_by_file_and_by_array() -> None:

@@ -64,7 +64,7 @@ def picture(pictures: np.ndarray) -> bytes:
     (npy(np.full((12, 12), 3.5)), "application/x-npy", 422, "0..1"),
     (npy(np.zeros((0, 12, 12, 1), np.uint8)), "application/x-npy", 400, "empty array"),
     (npy(np.zeros((7, 7, 7, 7, 7), np.uint8)), "application/x-npy", 422, "dimensions"),
-    (npy(np.zeros((300, 12, 12, 1), np.uint8)), "application/x-npy", 413, "300 inputs"),
+    (npy(np.zeros((2049, 12, 12, 1), np.uint8)), "application/x-npy", 413, "2049 inputs: at most 2048"),
 ])
 def test_bodies_that_are_refused(app: Any, body: bytes, kind: str, status: int, says: str) -> None:
     got = one(app, "/predict", body, kind)

@@ -16,7 +16,7 @@ from hubel.serve.running import serve
 __all__ = ["Limits", "application", "serve"]
 
 
-def application(model: Any, *, token: str | None = None, auth: str | None = None, local: bool = False, precision: str = "auto",
+def application(model: Any, *, token: str | None = None, auth: str | None = None, local: bool = False, precision: str = "fp32",
                 limits: Limits | None = None) -> Any:
     """Return an ASGI 3 application that serves `model` (see `serve`). local : answer only requests to localhost."""
     from hubel.serve.access import Access

@@ -24,7 +24,7 @@ from hubel.serve.metrics import Metrics
 from hubel.serve.openapi import document
 from hubel.serve.page import page
 from hubel.serve.parameters import read_query
-from hubel.serve.quick import Quick
+from hubel.serve.quick import Quick, batch_size
 from hubel.serve.refusal import Refusal
 from hubel.serve.slow import JSON, Slow
 from hubel.serve.verbs import VERBS, Verb
@@ -39,12 +39,13 @@ Answer = tuple[int, bytes, bytes, dict[str, str]]  # status, body, content type,
 class Service:
     """One model, served: an ASGI 3 application. Its lifespan starts and stops the threads that compute."""
 
-    def __init__(self, model: Any, limits: Limits, access: Access, precision: str = "auto") -> None:
-        self.model, self.limits, self.access = model, limits, access
+    def __init__(self, model: Any, limits: Limits, access: Access, precision: str = "fp32") -> None:
+        self.model, self.access = model, access
+        self.limits = limits = limits.for_batches_of(batch_size(model))
         self.metrics = Metrics()
         self.reader = Reader(model, limits)
         self.quick = Quick(model, self.reader, precision)
-        self.batcher = Batcher(self.quick, self.quick.batch, limits.queue, self.metrics)
+        self.batcher = Batcher(self.quick, self.quick.batch, limits.queue or 1, self.metrics, self.quick.threads, self.quick.begin)
         self.slow = Slow(model, self.reader)
         self.slow_waiting = 0
         self._slow_thread: ThreadPoolExecutor | None = None
@@ -131,8 +132,8 @@ class Service:
 
     async def _ask(self, verb: Verb, files: list[bytes], options: dict[str, Any], receive: Receive) -> Answer:
         count = len(files) if len(files) > 1 else self.reader.count(files[0])
-        if count > self.limits.queue:
-            raise Refusal(413, f"the request holds {count} inputs: at most {self.limits.queue} are taken")
+        if count > self.batcher.limit:
+            raise Refusal(413, f"the request holds {count} inputs: at most {self.batcher.limit} are taken")
         return 200, await self.batcher.ask(verb.name, files, options, count), JSON, {}
 
     async def _ask_slowly(self, verb: Verb, files: list[bytes], options: dict[str, Any], receive: Receive) -> Answer:
@@ -178,7 +179,8 @@ class Service:
         too_large = f"the body has more than {self.limits.megabytes:g} MB, which is the most that is taken"
         if declared > 4 * limit:
             raise Refusal(413, too_large, Connection="close")
-        parts, size, message = [], 0, {"more_body": True}
+        parts: list[bytes] = []
+        size, message = 0, Message(more_body=True)
         try:
             async with asyncio.timeout(self.limits.receive_seconds):
                 while message.get("more_body") and size <= 4 * limit:

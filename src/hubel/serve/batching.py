@@ -1,4 +1,4 @@
-"""Requests gathered into batches, in one thread, with a bound on how many wait. Depends on refusal, metrics and the standard
+"""Requests gathered into batches, in a thread or two, with a bound on how many wait. Depends on refusal, metrics and the standard
 library; what is computed is somebody else's.
 
 While one batch is computed the next gathers: nobody waits for company, and under load batches fill by themselves. The files
@@ -40,31 +40,35 @@ Compute = Callable[[Sequence[Request]], Sequence[bytes | BaseException]]
 
 class Batcher:
     """compute : answers each of several requests, in order, with a body or an exception. batch : inputs at a time, at least
-    one request. limit : inputs taken and not yet answered."""
+    one request. limit : inputs taken and not yet answered. threads : how many compute, each after a call of `begin`."""
 
-    def __init__(self, compute: Compute, batch: int, limit: int, metrics: Metrics) -> None:
+    def __init__(self, compute: Compute, batch: int, limit: int, metrics: Metrics, threads: int = 1,
+                 begin: Callable[[], Any] = lambda: None) -> None:
         self.compute, self.batch, self.limit, self.metrics = compute, batch, limit, metrics
+        self.threads, self.begin = threads, begin
         self.waiting = 0  # inputs; only the event loop's thread writes it
         self.rate = 0.0  # inputs a second, over the last batches
         self._queue: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Start the thread; from within the event loop."""
+        """Start the threads; from within the event loop."""
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._work, name="hubel-serve", daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._work, name=f"hubel-serve-{i}", daemon=True) for i in range(self.threads)]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Answer what is queued, then end the thread. Blocks."""
-        self._queue.put(None)
-        if self._thread is not None:
-            self._thread.join()
+        """Answer what is queued, then end the threads. Blocks."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
 
     @property
     def alive(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+        return bool(self._threads) and all(thread.is_alive() for thread in self._threads)
 
     def check_room(self, count: int = 1) -> None:
         """Raise Refusal (429), with the seconds after which to try again, where `count` more inputs are too many."""
@@ -84,6 +88,7 @@ class Batcher:
 
     def _work(self) -> None:
         assert self._loop is not None
+        self.begin()
         stopping = False
         while not stopping:
             requests, stopping = self._gather()
@@ -93,10 +98,8 @@ class Batcher:
             answers = self._answers(requests)
             seconds = time.perf_counter() - began
             count = sum(r.count for r in requests)
-            self.rate = count / seconds if not self.rate else 0.9 * self.rate + 0.1 * count / seconds
-            self.metrics.batch(count, seconds)
             try:
-                self._loop.call_soon_threadsafe(self._deliver, list(zip(requests, answers, strict=True)))
+                self._loop.call_soon_threadsafe(self._deliver, list(zip(requests, answers, strict=True)), count, seconds)
             except RuntimeError:  # the loop has been closed over our heads
                 return
 
@@ -124,7 +127,10 @@ class Batcher:
                 return [Refusal(500, f"the model failed on this input: {type(error).__name__}: {error}")]
         return [self._answers([request])[0] for request in requests]  # one must not spoil the others
 
-    def _deliver(self, answered: list[tuple[Request, bytes | BaseException]]) -> None:
+    def _deliver(self, answered: list[tuple[Request, bytes | BaseException]], count: int, seconds: float) -> None:
+        rate = self.threads * count / seconds
+        self.rate = rate if not self.rate else 0.9 * self.rate + 0.1 * rate
+        self.metrics.batch(count, seconds)
         for request, answer in answered:
             self.waiting -= request.count
             if request.answer.done():  # its client has gone

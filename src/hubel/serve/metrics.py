@@ -16,7 +16,7 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Histogram:
-    """Counts of values by the first bound that is not below them. One thread writes."""
+    """Counts of values by the first bound that is not below them."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds, self.counts, self.sum = bounds, [0] * (len(bounds) + 1), 0.0
@@ -35,7 +35,7 @@ class Histogram:
 
 
 class Metrics:
-    """Requests are counted in the event loop's thread, batches in the computing one: no number has two writers."""
+    """All is counted in the event loop's thread: no number has two writers."""
 
     def __init__(self) -> None:
         self.started = time.time()

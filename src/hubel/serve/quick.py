@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -19,30 +20,38 @@ from hubel.serve.refusal import Refusal
 
 BATCH_PIXELS = 32 * 224 * 224  # of the engine's chunks: what is decoded and computed together
 MOST = 256
-SURE = 6.0  # times the measured error of one logit is four deviations of the gap between two
+SMALL = 128  # inputs in a batch: from here on layers are too short to share a layer's work among the cores
 Read = list[np.ndarray | Tensor] | Refusal
 
 
 class Quick:
-    """Answers predict and embed requests for one model. Its methods are called from one thread, and it keeps them to it."""
+    """Answers predict and embed requests for one model, from `threads` threads.
 
-    def __init__(self, model: Any, reader: Reader, precision: str = "auto") -> None:
+    A batch of photos keeps all cores busy by itself, so one thread computes, and decodes on a pool beforehand. Small inputs
+    are decoded and computed by two threads, each on its share of the cores: measured on two cores with 28-pixel images, 1,640
+    a second against 1,370; with photos it is the other way round, 108 against 110.
+    """
+
+    def __init__(self, model: Any, reader: Reader, precision: str = "fp32") -> None:
         self.model, self.reader, self.precision = model, reader, precision
         self.batch = batch_size(model)
         self.used = ""  # 'bf16' or 'fp32', once warm
-        self.tie = 0.0  # of the logits' spread: classes that bf16 has closer together are told apart in full precision
         self.names = [json.dumps(c, ensure_ascii=False) for c in model.classes]
-        self.pool = ThreadPoolExecutor(workers(), thread_name_prefix="hubel-decode")
+        self.threads = 2 if self.batch >= SMALL and workers() > 1 else 1
+        self.pool = ThreadPoolExecutor(workers(), thread_name_prefix="hubel-decode") if self.threads == 1 else None
+        self._hooked = threading.Lock()  # features are read through a hook, which would see another thread's inputs
         self.head = f'"model": "{model.hash}", "results": ['
 
+    def begin(self) -> None:
+        """What each thread does first."""
+        torch.set_num_threads(max(1, workers() // self.threads))
+
     def warm(self) -> None:
-        """Make the fast copies and run them once, so that the first client does not wait for it; see how exact they are."""
-        x = self.model.example(min(8, self.batch))
-        self._features(x[:2])
+        """Make the fast copy and run it once, so that the first client does not wait for it."""
+        x = self.model.example(min(2, self.batch))
+        self._probabilities(x)
+        self._features(x)
         self.used = self.model.frozen(self.model.preprocess(x), self.precision).precision
-        if self.used == "bf16":
-            low, full = self._logits(x), self._logits(x, "fp32")
-            self.tie = SURE * float(((low - full).square().mean().sqrt() / full.std(dim=1).mean()).clamp_min(1e-3))
 
     def __call__(self, requests: Sequence[Request]) -> Sequence[bytes | BaseException]:
         """Return one body or Refusal for each request."""
@@ -59,7 +68,8 @@ class Quick:
     def _read(self, requests: Sequence[Request]) -> list[Read]:
         files = [(data, "the image" if len(r.files) == 1 else f"file {place}")
                  for r in requests for place, data in enumerate(r.files, 1)]
-        results = [self._file(*files[0])] if len(files) == 1 else list(self.pool.map(lambda f: self._file(*f), files))
+        spread = map if self.pool is None or len(files) == 1 else self.pool.map
+        results = list(spread(lambda f: self._file(*f), files))
         out: list[Read] = []
         for own in _divided(results, [len(r.files) for r in requests]):
             refused = next((f for f in own if isinstance(f, Refusal)), None)
@@ -87,22 +97,14 @@ class Quick:
                 found[i] = some
         return list(chain.from_iterable(found))
 
-    def _logits(self, x: Tensor, precision: str | None = None) -> Tensor:
+    def _probabilities(self, x: Tensor) -> np.ndarray:
         with torch.no_grad():
             normalised = self.model.preprocess(x)
-            return self.model.frozen(normalised, precision or self.precision)(normalised)
-
-    def _probabilities(self, x: Tensor) -> np.ndarray:
-        logits = self._logits(x)
-        if self.tie and logits.shape[1] > 1:
-            best = logits.topk(2, dim=1).values
-            close = best[:, 0] - best[:, 1] < self.tie * logits.std(dim=1)
-            if close.any():
-                logits[close] = self._logits(x[close], "fp32")
-        return self.model.probabilities(logits).numpy()
+            return self.model.probabilities(self.model.frozen(normalised, self.precision)(normalised)).numpy()
 
     def _features(self, x: Tensor) -> np.ndarray:
-        return self.model.features(x, self.batch, self.precision)
+        with self._hooked:
+            return self.model.features(x, self.batch, self.precision)
 
     def _predicted(self, rows: Sequence[np.ndarray], options: dict[str, Any]) -> str:
         top = min(options["top"], len(self.names))

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from hubel.engine import keep_memory
 from hubel.errors import InputError
 from hubel.serve.access import Access, is_loopback
 from hubel.serve.app import Service
@@ -17,11 +18,12 @@ SWITCH_SECONDS = 0.001  # how long a thread may keep the interpreter from the on
 
 
 def serve(model: Any, host: str = "127.0.0.1", port: int = 8000, *, token: str | None = None, auth: str | None = None,
-          precision: str = "auto", limits: Limits | None = None, ready: Callable[[str], Any] | None = None) -> bool:
+          precision: str = "fp32", limits: Limits | None = None, ready: Callable[[str], Any] | None = None) -> bool:
     """Serve `model` until SIGTERM or Ctrl-C, then answer the requests in hand and return. Call it from the main thread.
 
     model : a Model. host : where to listen; anything but loopback needs `token` (Bearer) or `auth` ('USER:PASSWORD').
-    port : 0 takes a free one. precision : 'auto' (bf16 where the engine's self-test allows it) or 'fp32'. ready : called
+    port : 0 takes a free one. precision : 'fp32' gives `Model.predict`'s answers; 'auto' runs in bf16 where the
+    engine's self-test allows it: faster, but of classes that are nearly as likely another may come first. ready : called
     with the address once requests are answered.
 
     Returns whether all work was done: False where an attack or explanation still runs, which nobody waits for any more.
@@ -35,6 +37,7 @@ def serve(model: Any, host: str = "127.0.0.1", port: int = 8000, *, token: str |
     if not local and token is None and auth is None:
         raise InputError(f"--host {host} can be reached from other machines: give --token or --auth as well, or listen on 127.0.0.1")
     limits = limits or Limits()
+    keep_memory()  # before there are threads, which take a memory arena each and stay with it
     service = Service(model, limits, Access(token, auth, local), precision)
     listening = _listen(host, port)
     address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
