@@ -2,6 +2,9 @@
 
 Random ReLU features with least squares of the smallest norm, on digits with some wrong labels; then ordinary networks with
 one hidden layer, trained as usual, on clean labels and on the noisy ones. Polynomials do it too: claim 15.
+
+The bound on networks was changed after a first run. It was: the worst of the networks that fit errs at most 1.5 times as
+often as the widest; measured 1.96 (1.48 to 2.59). But error fell there with every step to more units: a slope, and no peak.
 """
 
 from __future__ import annotations
@@ -27,8 +30,7 @@ CLAIM = Claim(
     needs=(
         Need("peak", "random features: test error at the threshold over that with 20 times as many", at_least=1.5),
         Need("rise", "random features: test error at the threshold over the least below it", at_least=1.2),
-        Need("network", "networks on clean labels: highest test error among those that fit over that of the widest",
-             at_most=1.5),
+        Need("network", "networks on clean labels: largest rise of test error with width, as a ratio", at_most=1.25),
     ),
     seconds=(45, 10, 2),
 )
@@ -47,19 +49,21 @@ def measure(seed: int = 0, runs: int = 8, network_runs: int = 6, steps: int = 12
             for name, y in (("clean labels", clean), ("15% wrong labels", noisy))}  # (2, widths, runs) -> train, test
     at = list(counts).index(TRAIN)
     peak = features[:, at]
-    train_error, test_error = nets["clean labels"]
-    fits = train_error.mean(1) < 0.02
-    hump = test_error[fits].max(0) / test_error[-1]
-    train_error, test_error = nets["15% wrong labels"]
-    fits = train_error.mean(1) < 0.05
-    noisy_hump = test_error[fits].max(0) / test_error[-1] if fits.any() else np.ones(network_runs)
+    rises = {name: rise(test_error) for name, (_, test_error) in nets.items()}
     numbers = {"peak": geometric(peak / features[:, -1]), "rise": geometric(peak / features[:, :at].min(1)),
-               "network": geometric(hump), "network_noisy": geometric(noisy_hump)}
+               "network": geometric(rises["clean labels"]),
+               "network_noisy": geometric(rises["15% wrong labels"])}
     remark = (f"Random features err on {peak.mean():.0%} at {TRAIN} features for {TRAIN} digits, on "
-              f"{features[:, :at].mean(0).min():.0%} below and on {features[:, -1].mean():.0%} with {counts[-1]:,}. Among "
-              f"networks that fit clean labels the worst errs {numbers['network'].value:.2f} times as often as the widest; "
-              f"with wrong labels {numbers['network_noisy'].value:.2f} times.")
+              f"{features[:, :at].mean(0).min():.0%} below and on {features[:, -1].mean():.0%} with {counts[-1]:,}. The test error "
+              f"of networks rises with width by a factor of {numbers['network'].value:.2f} at most on clean labels (1 is not at "
+              f"all) and of {numbers['network_noisy'].value:.2f} with wrong ones.")
     return Findings(numbers, remark, {"counts": list(counts), "features": features, "widths": list(widths), "nets": nets})
+
+
+def rise(errors: np.ndarray) -> np.ndarray:
+    """Of errors (widths, runs) the largest over the least at any smaller width, for each run; below 1 where they only fall."""
+    least = np.minimum.accumulate(errors, 0)[:-1]
+    return np.max(errors[1:] / np.maximum(least, 1e-3), 0)
 
 
 def spoiled(y: torch.Tensor, share: float, seed: int) -> torch.Tensor:

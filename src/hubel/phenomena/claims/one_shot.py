@@ -77,5 +77,5 @@ def draw(e: Mapping[str, Any]) -> Figure:
     axes.set_xticks(e["shots"], [f"{s:g}" for s in e["shots"]])
     axes.minorticks_off()
     as_percent(axes)
-    axes.legend(loc="upper left")
+    axes.legend(loc="center right")
     return figure

@@ -61,7 +61,7 @@ def draw(e: Mapping[str, Any]) -> Figure:
     for share, runs in zip(e["shares"], e["fit"], strict=True):
         colour = tuple(np.array([0.04, 0.38, 0.64]) * (1 - share) + np.array([0.77, 0.26, 0.05]) * share)
         line(left, e["steps"], runs, f"{share:.0%} random", colour, marker="")  # type: ignore[arg-type]
-    left.set(title="Training accuracy", xlabel="steps", xscale="log")
+    left.set(title="Training accuracy", xlabel="steps", xscale="log", xlim=(None, 12 * e["steps"][-1]))
     left.legend(loc="lower right")
     line(right, e["shares"], e["fit"][:, :, -1].T, "on what was learned from", WORST)
     line(right, e["shares"], e["test"].T, "on new digits", MAIN)
