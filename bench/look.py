@@ -122,7 +122,7 @@ def synthesis(layer: str = "blocks.8", units: tuple[int, ...] = (22, 89), count:
     many = [*units, *(u for u in range(80) if u not in units)][:count]
     look.synthesise(MODEL, layer=layer, units=many[:2], steps=2)  # not counted: the engine's choice is made once a machine
     start = time.perf_counter()
-    mine = look.synthesise(MODEL, layer=layer, units=many, place="everywhere")
+    mine = look.synthesise(MODEL, layer=layer, units=many, place="everywhere", preset="strong")
     ours = (time.perf_counter() - start) / len(many)
     start = time.perf_counter()
     pictures = torch.cat([visualise(network, module, unit) for unit in units])
@@ -139,7 +139,7 @@ def synthesis(layer: str = "blocks.8", units: tuple[int, ...] = (22, 89), count:
 
     how, rows = mine.recipe, []
     for label, images, seconds in (("the loop, 512 steps", pictures, theirs),
-                                   (f"hubel, {how.steps} steps", mine.images[: len(units)], ours)):
+                                   (f"hubel, preset {how.name}, {how.steps} steps", mine.images[: len(units)], ours)):
         draws = Draws([generator((u, 99), 5) for u in units])
         ours_ = reached(images, lambda x: wobble(x, draws.next(), how.shift * 224, how.turn, how.scale))  # noqa: B023
         rows.append([label, seconds, 60 / seconds, theirs / seconds, " ".join(f"{v:.1f}" for v in ours_),
