@@ -21,6 +21,11 @@ def train(
     harden: Annotated[str | None, typer.Option(help="Train against perturbations of this size, such as 8/255.",
                                                show_default="not")] = None,
     harden_with: Annotated[str, typer.Option(help="pgd, trades, fgsm, or gaussian for 'hubel certify'.")] = "fgsm",
+    network: Annotated[str | None, typer.Option(help="small_resnet, cifar_resnet, vgg or lenet, from scratch.",
+                                                show_default="by the kind, number and size of images")] = None,
+    without: Annotated[list[str] | None, typer.Option(help="Leave a trick out: augmentation, label_smoothing, one_cycle or "
+                                                           "weight_decay; may be given several times.",
+                                                      show_default="all are used")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Overwrite a model that is there.")] = False,
@@ -41,6 +46,8 @@ def train(
 
     - hubel train photos/ --harden 4/255 --harden-with trades
 
+    - hubel train digits --network vgg --without augmentation --without label_smoothing
+
     - hubel evaluate photos/ --model flowers.hubel
     """
     from hubel import data as room
@@ -52,7 +59,7 @@ def train(
     from hubel.study.stages.training import duration, notes
     from hubel.study.statistics import wilson
     from hubel.study.subject import Subject
-    from hubel.study.teach import teach
+    from hubel.study.teach import check_choices, teach
     from hubel.training import Harden, recipes
 
     if recipe is not None:
@@ -60,6 +67,9 @@ def train(
     plan = None if harden is None else Harden(parse_eps(harden), method=harden_with)
     if plan is not None and recipe is not None:
         raise InputError("--harden goes with no --recipe: leave one of them out")
+    if recipe is not None and (network is not None or without):
+        raise InputError("--network and --without go with no --recipe: leave one of them out")
+    check_choices(network, without or ())
     chosen = device_for(device)
     if minutes is not None and not minutes > 0:
         raise InputError(f"--minutes {minutes}: give a number above 0")
@@ -71,7 +81,7 @@ def train(
     source = room.load(data, seed=seed)
     options: dict[str, Any] = {"minutes": minutes, "epochs": epochs, "seed": seed, "device": chosen,
                                "checkpoint": checkpoint, "verbose": 0 if quiet else 1}
-    taught = teach(source, harden=plan, **options) if recipe is None else follow(source, recipe, **options)
+    taught = teach(source, harden=plan, network=network, without=without or (), **options) if recipe is None else follow(source, recipe, **options)
     if taught.interrupted:
         raise KeyboardInterrupt
     taught.model.save(out, **notes(source, taught))

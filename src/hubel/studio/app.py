@@ -25,8 +25,8 @@ from hubel.studio.parts import Update, View
 from hubel.studio.stock import Stock
 from hubel.studio.widgets import STATIC
 
-TABS = (("filter", "Filter"), ("look", "Look"), ("breaking", "Break"))
-SEARCH = "() => window.location.search"
+TABS = (("filter", "Filter"), ("train", "Train"), ("look", "Look"), ("breaking", "Break"), ("reuse", "Reuse"), ("claims", "Claims"))
+SEARCH = "() => window.hubelSearch"  # as it was when the page came: opening a tab changes the address
 
 
 def build(stock: Stock) -> gr.Blocks:
@@ -115,7 +115,7 @@ def launch(model: str | None = None, data: Sequence[str] = (), *, host: str = "1
 
 
 _LIGHT = "() => { document.body.classList.remove('dark'); document.documentElement.lang = 'en'; }"
-_HEAD = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+_HEAD = '<meta name="viewport" content="width=device-width, initial-scale=1"><script>window.hubelSearch = location.search</script>'
 
 
 def _middleware(host: str) -> list[Any]:

@@ -62,7 +62,7 @@ def follow(steps: Iterator[Any], line: Any, stop: Any) -> Iterator[Update | Done
                 yield {line: bar(step), stop: gr.update(visible=True)}
             else:
                 yield step
-    except BaseException:
+    except Exception:
         yield {stop: gr.update(visible=False)}
         raise
 
@@ -138,8 +138,7 @@ def again_value(settings: Settings, how: Again) -> dict[str, str]:
 
 def footer() -> gr.HTML:
     """The folded part at the end of each view: link, command line, Python."""
-    with gr.Accordion("See this again: link, command line, Python", open=False, elem_classes="hb-fold"):
-        return widgets.again()
+    return widgets.again()
 
 
 def figure(source: str, title: str, note: str = "", kind: str = "", small: bool = False) -> str:

@@ -54,10 +54,11 @@ class Done(Generic[T]):
 class Job(Generic[T]):
     """A function that runs in a thread: `progress`, `stop()`, and in the end `result()`."""
 
-    def __init__(self, function: Callable[[], T], lock: AbstractContextManager[Any], what: str = "") -> None:
+    def __init__(self, function: Callable[[], T], lock: AbstractContextManager[Any], what: str = "",
+                 halt: Callable[[], None] | None = None) -> None:
         self.began = time.monotonic()
         self.told: tuple[str, float, float] = (what, 0, 0)
-        self._function, self._lock = function, lock
+        self._function, self._lock, self._halt = function, lock, halt
         self._stop, self._over = threading.Event(), threading.Event()
         self._value: T | None = None
         self._error: BaseException | None = None
@@ -84,7 +85,8 @@ class Job(Generic[T]):
         return Progress(*self.told, time.monotonic() - self.began)
 
     def stop(self) -> None:
-        self._stop.set()
+        """Ask it to end: by `halt`, or by raising in the verb's next step."""
+        (self._halt or self._stop.set)()
 
     def wait(self, seconds: float) -> bool:
         return self._over.wait(seconds)
@@ -111,14 +113,15 @@ class Session:
                 self._models[key] = copy.deepcopy(model)
             return self._models[key]
 
-    def run(self, view: str, function: Callable[[], T], what: str = "", alone: bool = True) -> Iterator[Progress | Done[T]]:
+    def run(self, view: str, function: Callable[[], T], what: str = "", alone: bool = True,
+            halt: Callable[[], None] | None = None) -> Iterator[Progress | Done[T]]:
         """Yield Progress again and again while `function` runs, then Done; raises what it raised.
 
         A job of the same view that still runs is stopped first; if the reader of this iterator goes away, so is this one.
-        `alone`: the function uses the session's models, and waits until no other does.
+        `alone`: the function uses the session's models, and waits until no other does. `halt` ends it more gently than raising.
         """
         self.stop(view)
-        job: Job[T] = Job(function, self.lock if alone else nullcontext(), what)
+        job: Job[T] = Job(function, self.lock if alone else nullcontext(), what, halt)
         self.jobs[view] = job
         try:
             if not job.wait(TICK):  # most are over by now, and need no bar

@@ -47,3 +47,9 @@ def paint(value: dict[str, Any], **options: Any) -> gr.HTML:
 def again(**options: Any) -> gr.HTML:
     """value: {tab, link, command, python}."""
     return _widget("again", None, **options)
+
+
+def groups(value: dict[str, Any], **options: Any) -> gr.HTML:
+    """value: {groups: [{name, keys}], thumbs: {key: data URL}, names: {key: name}, named}. Events `input`, `drop_file` with group,
+    name and data."""
+    return _widget("groups", value, **options)

@@ -5,6 +5,7 @@ Depends on training, model, data.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ _HELD_OUT, _HELD_OUT_LEAST = 0.05, 100
 
 
 def transferred(source: Source, *, minutes: float | None, epochs: int | None, seed: int, device: str,
-                checkpoint: str | Path | None, verbose: int) -> Any:
+                checkpoint: str | Path | None, verbose: int, callbacks: Sequence[training.Callback] = ()) -> Any:
     """Return a `teach.Taught`: EfficientNet-Lite0 with ImageNet weights, a new head, then most of it trained on."""
     from hubel.study.teach import Taught
 
@@ -32,7 +33,7 @@ def transferred(source: Source, *, minutes: float | None, epochs: int | None, se
     mirror = mirrored_pair(source.classes) is None
     history = room.transfer(model.network, batches(train), normalise=model.normalise, minutes=minutes, epochs=epochs,
                             seed=seed, mirror=mirror, validation=None if held is None else batches(held), checkpoint=checkpoint,
-                            verbose=verbose, model=model)
+                            callbacks=list(callbacks), verbose=verbose, model=model)
     recipe = ("It began with ImageNet's weights and a logistic regression on their features; then all but the first blocks "
               f"were trained on, with small rates, crops{', mirroring' if mirror else ''} and changes of brightness.")
     return Taught(model, history.to_dict(), history.seconds[-1] if history.seconds else 0.0, recipe, len(train),

@@ -11,7 +11,8 @@ function render() {
   const v = props.value;
   if (!v) return;
   const link = `${location.origin}${location.pathname}${v.link}`;
-  root.innerHTML = part('Link', link) + part('Command line', v.command) + part('Python', v.python);
+  const open = root.querySelector('details')?.open ? ' open' : '';
+  root.innerHTML = `<details${open}><summary>See this again: link, command line, Python</summary>${part('Link', link)}${part('Command line', v.command)}${part('Python', v.python)}</details>`;
   window.hubelLinks = window.hubelLinks || {};
   window.hubelLinks[v.tab] = v.link;
   if (root.offsetParent !== null) history.replaceState(null, '', v.link);
