@@ -79,20 +79,29 @@ def _run_command(name: str, words: list[str]) -> int:
         raise InputError(f"no command {name!r}: {hint}")
     import typer
 
-    function = getattr(importlib.import_module(f"hubel.commands.{name.replace('-', '_')}"), name.replace("-", "_"))
+    found = getattr(importlib.import_module(f"hubel.commands.{name.replace('-', '_')}"), name.replace("-", "_"))
     raised: list[BaseException] = []
 
-    @functools.wraps(function)
-    def command(*arguments: Any, **options: Any) -> Any:
-        try:
-            return function(*arguments, **options)
-        except (KeyboardInterrupt, OSError) as error:  # of which Typer makes exits of its own
-            raised.append(error)
-            return 1
+    def guarded(function: Any) -> Any:
+        @functools.wraps(function)
+        def command(*arguments: Any, **options: Any) -> Any:
+            try:
+                return function(*arguments, **options)
+            except (KeyboardInterrupt, OSError) as error:  # of which Typer makes exits of its own
+                raised.append(error)
+                return 1
+
+        return command
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown",
                       context_settings={"help_option_names": ["-h", "--help"]})
-    app.command()(command)
+    if isinstance(found, typer.Typer):  # a command of several: `hubel autoencode train`
+        app.callback(help=found.info.help)(lambda: None)
+        for inner in found.registered_commands:
+            app.command(inner.name)(guarded(inner.callback))
+        words = words or ["--help"]
+    else:
+        app.command()(guarded(found))
     try:
         code = typer.main.get_command(app).main(words, prog_name=f"hubel {name}", standalone_mode=False)
     except typer.Exit as error:

@@ -38,7 +38,7 @@ class Synthesised(Shown):
 
     def plot(self, columns: int = 10) -> Figure:
         return sheet([Group([as_tile(i) for i in self.images])], columns, 1, title="Synthesised",
-                     foot=f"codes drawn from {self.drawn}; temperature {self.temperature:g}, seed {self.seed}")
+                     foot=f"Codes drawn from {self.drawn};\ntemperature {self.temperature:g}, seed {self.seed}.")
 
 
 def synthesise(coder: Autoencoder, count: int = 100, *, like: Any = None, temperature: float = 1.0, seed: int = 0) -> Synthesised:

@@ -1,0 +1,261 @@
+"""Autoencoders and their uses: anomalies, features, segmentation, synthesis, the lecture's scale. Needs HUBEL_DATA.
+
+    python bench/autoencode.py [anomalies cifar features features-cifar segment synthesise lecture] [--quick]
+
+Nothing here is timed against others; seconds are CPU seconds of this process. --quick: a tenth of the images, no record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from _table import append_results, markdown
+from hubel import autoencode as ae
+from hubel import data, features, model
+from hubel.autoencode.anomalies import Neighbourhood
+from hubel.model.preprocess import Preprocess
+from hubel.nets import build
+from hubel.training.recipes import mnist as recipe
+
+HOME = Path(os.environ.get("HUBEL_DATA", "../shared/data"))
+
+
+def images(name: str, train: int, test: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
+    """(x, y, x test, y test, classes): the first so many of MNIST, or of CIFAR-10's sheets (every fifth for testing)."""
+    if name == "mnist":
+        source = data.load(HOME / "mnist")
+        return (source.train.arrays()[:train], source.train.labels[:train], source.test.arrays()[:test],
+                source.test.labels[:test], source.train.classes)
+    from PIL import Image
+
+    sheets = sorted((HOME / "cifar10" / "train").glob("*-0.webp"))
+    parts = [np.asarray(Image.open(s).convert("RGB")).reshape(25, 32, 100, 32, 3).swapaxes(1, 2).reshape(-1, 32, 32, 3)
+             for s in sheets]
+    x, y = np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(p) for p in parts])
+    order = np.random.default_rng(0).permutation(len(x))
+    held, learn = order[::5][:test], np.delete(order, np.arange(0, len(order), 5))[:train]
+    return x[learn], y[learn], x[held], y[held], tuple(s.name.split("-")[0] for s in sheets)
+
+
+def classifier(x: np.ndarray, y: np.ndarray) -> model.Model:
+    """The recipe `mnist` on these digits, as a Model."""
+    net, _ = recipe.train(torch.from_numpy(x).permute(0, 3, 1, 2), torch.from_numpy(np.asarray(y)), verbose=0)
+    return model.Model(net, size=28, channels=1, mean=recipe.MEAN, std=recipe.STD)
+
+
+def anomalies(share: float) -> None:
+    x, y, xt, yt, names = images("mnist", int(20_000 * share), int(5000 * share))
+    began = time.process_time()
+
+    def learn(normal: np.ndarray, labels: np.ndarray, test: np.ndarray) -> dict[str, np.ndarray]:
+        coder = ae.build("convolutional", 28, 1, 16)
+        coder.fit(normal, epochs=1, batch_size=64, verbose=0)
+        known = classifier(normal, labels)
+        pixels = Neighbourhood(normal[:10_000].reshape(-1, 784) / 255)
+        return {"mean squared error": coder.error(test),
+                "reconstruction": ae.detector(normal, coder=coder).score(test),
+                "pixels": pixels.score(test.reshape(-1, 784) / 255),
+                "codes": ae.detector(normal, coder=coder, by="codes").score(test),
+                "features": ae.detector(normal, model=known).score(test)}
+
+    found = ae.leave_one_out((x, y), (xt, yt), learn, classes=names, verbose=2)
+    _left_out("Autoencoders: anomalies, MNIST", found, (
+        f"AUROC of MNIST's {len(xt):,} test digits, one class left out of the learning. Learning sees the {len(x):,} training "
+        "digits less that class. mean squared error and reconstruction (divided by contrast): a convolutional autoencoder, 16 "
+        "latents, one epoch; codes: relative distance to the 5 nearest of 10,000 normal codes; pixels: the same without any "
+        "learning; features: the same of a classifier's features that the recipe `mnist` trained on the nine classes, so with "
+        f"their labels. One seed, all settings the room's defaults, {(time.process_time() - began) / 10:.0f} CPU seconds a class."), share)
+
+
+def cifar(share: float) -> None:
+    x, y, xt, yt, names = images("cifar", int(10_000 * share), int(2_500 * share))
+    began = time.process_time()
+    net = model.pretrained()
+    net.preprocess = Preprocess((96, 96), 3, net.preprocess.mean, net.preprocess.std)
+    some = np.random.default_rng(1).permutation(len(x))[: int(8000 * share)]
+    known, asked = (net.features(a, precision="auto") for a in (x[some], xt))
+    place = {tuple(image[:2].ravel()[:60]): i for i, image in enumerate(x[some])}
+    near = Neighbourhood
+
+    def learn(normal: np.ndarray, labels: np.ndarray, test: np.ndarray) -> dict[str, np.ndarray]:
+        coder = ae.build("convolutional", 32, 3, 64)
+        coder.fit(normal, epochs=2, batch_size=64, verbose=0)
+        rows = [place[k] for k in (tuple(image[:2].ravel()[:60]) for image in normal) if k in place]
+        mean, spread = known[rows].mean(0), known[rows].std(0).clip(1e-6)
+        pixels = near(normal[:8000].reshape(-1, 3072) / 255)
+        return {"mean squared error": coder.error(test), "reconstruction": ae.detector(normal, coder=coder).score(test),
+                "pixels": pixels.score(test.reshape(-1, 3072) / 255),
+                "codes": ae.detector(normal, coder=coder, by="codes").score(test),
+                "features": near((known[rows] - mean) / spread).score((asked - mean) / spread)}
+
+    found = ae.leave_one_out((x, y), (xt, yt), learn, classes=names, verbose=2)
+    _left_out("Autoencoders: anomalies, CIFAR-10", found, (
+        f"As for MNIST, on {len(xt):,} of CIFAR-10's images, {len(x):,} to learn from less the class left out; 64 latents, two "
+        "epochs. features: EfficientNet-Lite0's at 96 px, relative distance to 7,200 normal images; it learned from ImageNet's "
+        f"labels, among which are cars, ships, dogs and birds. {(time.process_time() - began) / 10:.0f} CPU seconds a class."), share)
+
+
+def _left_out(section: str, found: ae.LeftOut, note: str, share: float) -> None:
+    ways = list(found.values)
+    rows = [[c, *(f"{found.values[w][i]:.3f}" for w in ways)] for i, c in enumerate(found.classes)]
+    rows.append(["mean", *(f"**{found.means[w]:.3f}**" for w in ways)])
+    _record(section, ["left out", *ways], rows, note, share)
+
+
+def probes(share: float) -> None:
+    x, y, xt, yt, _ = images("mnist", int(10_000 * share), int(4000 * share))
+    coders = {name: ae.build(kind, 28, 1, 32) for name, kind in (("dense autoencoder", "dense"), ("convolutional autoencoder",
+              "convolutional"), ("variational autoencoder", "variational"))}
+    random = ae.build("convolutional", 28, 1, 32)
+    for coder in coders.values():
+        coder.fit(x, epochs=3, batch_size=64, verbose=0)
+    some = slice(None, int(10_000 * share))
+    hog = features.HOG(size=28)
+    known = classifier(x, y)
+    flat = (x[some].reshape(len(x[some]), -1) / 255, xt.reshape(len(xt), -1) / 255)
+    kinds = {"pixels": flat, "PCA, 32": _pca(*flat, 32), "HOG, by hand": tuple(hog.fit(a).transform(a) for a in (x[some], xt)),
+             "untrained encoder": (random.encode(x[some]), random.encode(xt)),
+             **{name: (c.encode(x[some]), c.encode(xt)) for name, c in coders.items()},
+             "supervised": (known.features(x[some]), known.features(xt))}
+    _table("Autoencoders: features, MNIST", ae.probe(kinds, y[some], yt), (
+        f"Autoencoders of 32 latents learned from {len(x):,} digits without labels, 3 epochs; supervised: the recipe `mnist` on "
+        "the same digits with their labels."), share)
+
+
+def probes_cifar(share: float) -> None:
+    x, y, xt, yt, _ = images("cifar", int(10_000 * share), int(2000 * share))
+    coders = {"convolutional autoencoder": ae.build("convolutional", 32, 3, 128),
+              "variational autoencoder": ae.build("variational", 32, 3, 128)}
+    random = ae.build("convolutional", 32, 3, 128)
+    for coder in coders.values():
+        coder.fit(x, epochs=3, batch_size=64, verbose=0)
+    known = model.Model(build("small_resnet", 10, 3, seed=0, width=16), size=32, channels=3, mean=0.5, std=0.25)
+    known.compile("muon", metrics=())
+    known.fit(x, y, epochs=3, batch_size=128, verbose=0, augment="image", kind="image")
+    some = slice(None, int(5000 * share))
+    flat = (x[some].reshape(len(x[some]), -1) / 255, xt.reshape(len(xt), -1) / 255)
+    lite = model.pretrained()
+    lite.preprocess = Preprocess((96, 96), 3, lite.preprocess.mean, lite.preprocess.std)
+    hog = features.HOG(size=32)
+    kinds = {"pixels": _pca(*flat, 512), "HOG, by hand": tuple(hog.fit(a).transform(a) for a in (x[some], xt)),
+             "untrained encoder": (random.encode(x[some]), random.encode(xt)),
+             **{name: (c.encode(x[some]), c.encode(xt)) for name, c in coders.items()},
+             "supervised, these images": (known.features(x[some]), known.features(xt)),
+             "supervised, ImageNet": tuple(lite.features(a, precision="auto") for a in (x[some], xt))}
+    _table("Autoencoders: features, CIFAR-10", ae.probe(kinds, y[some], yt, draws=10), (
+        f"Autoencoders of 128 latents learned from {len(x):,} images without labels, 3 epochs; supervised: a small residual network "
+        "(width 16), 3 epochs on the same images with their labels, and EfficientNet-Lite0 at 96 px. Pixels by their first 512 "
+        "principal components (logistic regression on all 3,072 takes long and is not better)."), share)
+
+
+def _pca(a: np.ndarray, b: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.decomposition import PCA
+
+    found = PCA(count, svd_solver="randomized", random_state=0).fit(a)
+    return found.transform(a), found.transform(b)
+
+
+def _table(section: str, found: ae.FeatureTable, note: str, share: float) -> None:
+    head, body = found.cells()
+    _record(section, head, body, f"Test accuracy on {found.tested:,} images. {note} Few labels: nearest class mean by angle, "
+            f"mean ± deviation over {found.draws} draws.", share)
+
+
+def segment(share: float) -> None:
+    digits, _, others, _, _ = images("mnist", 20_000, 2000)
+    unlabelled, _ = ae.digit_scenes(digits, int(3000 * share), 64, seed=1)
+    x, masks = ae.digit_scenes(digits, 100, 64, seed=2)
+    xt, true = ae.digit_scenes(others, int(200 * share), 64, seed=3)
+    coder = ae.build("convolutional", 64, 3, 128, width=16)
+    coder.fit(unlabelled, epochs=5, batch_size=32, verbose=0)
+    rows = []
+    for count in (5, 20, 100):
+        scores = []
+        for start in (None, coder):
+            net = ae.segmenter(2, coder=start, size=64, channels=3, **({"width": 16} if start is None else {}))
+            ae.fit_masks(net, x[:count], masks[:count], epochs=max(1, 2000 // count), verbose=0, augment=None)
+            scores.append(ae.segmentation(net, xt, true).iou[1])  # type: ignore[index]
+        rows.append([f"U-net, {count} masks", *(f"{s:.3f}" for s in scores)])
+        print(rows[-1], flush=True)
+    lite = model.pretrained()
+    lite.preprocess = Preprocess((64, 64), 3, lite.preprocess.mean, lite.preprocess.std)
+    for name, net in (("untrained encoder", ae.build("convolutional", 64, 3, 128, width=16)), ("autoencoder", coder), ("EfficientNet-Lite0", lite)):
+        found = ae.clusters(net, xt, 2, masks=true)
+        rows.append([f"no masks: 2 clusters of features, {name}", f"{found.iou[1]:.3f}", ""])  # type: ignore[index]
+    always = ae.iou(np.ones_like(true), true, 2)[1]
+    rows.append(["everything is digit", f"{always:.3f}", ""])
+    _record("Autoencoders: segmentation", ["IoU of the digit", "fresh encoder", "autoencoder's encoder"], rows, (
+        f"{len(xt)} made scenes of 64 x 64: MNIST's test digits in random colours on textured grounds of random colours "
+        f"(`digit_scenes`). The autoencoder learned from {len(unlabelled):,} scenes without masks; each U-net is shown 2,000 images."), share)
+
+
+def synthesis(share: float) -> None:
+    x, y, xt, _, _ = images("mnist", int(15_000 * share), int(4000 * share))
+    judge = classifier(x, y)
+    rows = []
+    for kind, latents in (("variational", 16), ("convolutional", 16)):
+        coder = ae.build(kind, 28, 1, latents)
+        coder.fit(x, epochs=3, batch_size=64, verbose=0)
+        for how, like in (("normal distribution", None), ("mixture fitted to codes", x[:5000])):
+            if kind == "convolutional" and like is None:
+                continue
+            found = ae.quality(coder, xt, model=judge, count=len(xt) // 2, like=like)
+            rows.append([f"{kind}, {how}", *(f"{v:.2f}" for v in (found.synthesised, found.reconstructed, found.real, found.noise))])
+            print(rows[-1], flush=True)
+    _record("Autoencoders: synthesis", ["autoencoder, codes from", "synthesised", "reconstructed", "other real digits", "noise"], rows, (
+        f"Fréchet distances to {len(xt) // 2:,} MNIST test digits by the features of the recipe `mnist` (1,024, before the last layer), "
+        f"in units of their mean variance. {latents} latents, 3 epochs of {len(x):,}. They compare these rows only: no published "
+        "FID is measured so."), share)
+
+
+def lecture(share: float) -> None:
+    source = data.load(HOME / "caltech101", limit=int(2000 * share))
+    x, xt = (part.arrays((128, 128), 3) for part in (source.train, source.test))
+    rows = []
+    coder = ae.build("convolutional", 128, 3, 1024)
+    began = time.process_time()
+    coder.fit(x, minutes=4 * share, batch_size=32, verbose=2, augment="image")
+    found = ae.reconstructions(coder, xt)
+    pca = _pca_psnr(x, xt, min(1024, len(x) - 1))
+    rows.append(["convolutional autoencoder", "1,024", f"{found.psnr.mean():.2f} dB", f"{time.process_time() - began:.0f} s"])
+    rows.append(["PCA", f"{min(1024, len(x) - 1):,}", f"{pca:.2f} dB", ""])
+    _record("Autoencoders: the lecture's scale", ["128 x 128 colour, 49,152 numbers", "bottleneck", "PSNR, held out", "CPU"], rows,
+            f"Caltech 101: {len(x):,} photos to learn from (mirrored, shifted), {len(xt)} held out. {coder.bottleneck}.", share)
+    coder.save(Path(os.environ.get("HUBEL_BENCH_OUT", ".")) / "lecture.hubel")
+
+
+def _pca_psnr(x: np.ndarray, xt: np.ndarray, count: int) -> float:
+    rows, others = (a.reshape(len(a), -1).astype(np.float32) / 255 for a in (x, xt))
+    mean = rows.mean(0)
+    values, vectors = np.linalg.eigh((rows - mean) @ (rows - mean).T)
+    keep = values.argsort()[::-1][:count]
+    basis = (vectors[:, keep].T @ (rows - mean)) / np.sqrt(values[keep].clip(1e-9))[:, None]
+    back = np.clip((others - mean) @ basis.T @ basis + mean, 0, 1)
+    return float((-10 * np.log10(((back - others) ** 2).mean(1))).mean())
+
+
+def _record(section: str, head: list[str], rows: list[list[str]], note: str, share: float) -> None:
+    text = markdown(head, rows, note)
+    print(f"\n## {section}\n\n{text}", flush=True)
+    if share == 1:
+        append_results(section, text)
+
+
+PARTS = {"anomalies": anomalies, "cifar": cifar, "features": probes, "features-cifar": probes_cifar,
+         "segment": segment, "synthesise": synthesis, "lecture": lecture}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", default=list(PARTS), choices=[*PARTS, []])
+    parser.add_argument("--quick", action="store_true")
+    chosen = parser.parse_args()
+    warnings.simplefilter("ignore", ae.BottleneckWarning)
+    for part in chosen.parts:
+        PARTS[part](0.1 if chosen.quick else 1.0)
