@@ -22,7 +22,7 @@ def look(
     images: Annotated[int, typer.Option(min=1, help="At most so many images of DATA are gone over.")] = IMAGES,
     place: Annotated[str, typer.Option(help="What is synthesised for a unit: 'everywhere' excites its whole map, 'centre' the "
                                             "one in the middle, so that its place and size show.")] = "everywhere",
-    preset: Annotated[str | None, typer.Option(help="How inputs are synthesised: photo, digit, sketch, ball, "
+    preset: Annotated[str | None, typer.Option(help="How inputs are synthesised: photo, strong, digit, sketch, ball, "
                                                     "yosinski-a to yosinski-d.", show_default="by size")] = None,
     between: Annotated[tuple[str, str] | None, typer.Option(
         help="Two classes of DATA: also show the units of the layer that tell them apart best.", metavar="A B")] = None,
