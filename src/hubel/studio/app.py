@@ -25,7 +25,7 @@ from hubel.studio.parts import Update, View
 from hubel.studio.stock import Stock
 from hubel.studio.widgets import STATIC
 
-TABS = (("filter", "Filter"), ("train", "Train"), ("look", "Look"), ("breaking", "Break"), ("reuse", "Reuse"), ("claims", "Claims"))
+TABS = (("filter", "Filter"), ("train", "Train"), ("look", "Look"), ("breaking", "Break"), ("reuse", "Reuse"), ("encode", "Encode"), ("claims", "Claims"))
 SEARCH = "() => window.hubelSearch"  # as it was when the page came: opening a tab changes the address
 
 

@@ -26,7 +26,7 @@ from hubel.studio.stock import Stock
 CLASSES = "things=motorcycle,coffee;stuff=bricks,gravel"
 PHOTOS = "grass,rocket,clock,cat,moon"
 MOST = 60  # pictures in all
-COIN = "40,57,62,62"
+COIN = "132,28,47,46"
 
 
 @dataclass(frozen=True)

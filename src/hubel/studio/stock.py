@@ -34,6 +34,7 @@ class Stock:
         self.data |= {name: name for name in ("digits", "samples") if name not in self.data}
         self.first_model = next(iter(self.models))
         self._loaded: dict[str, Any] = {}
+        self._made: dict[str, Any] = {}
         self._lock = threading.RLock()
 
     def shared(self, name: str) -> Any:
@@ -71,6 +72,15 @@ class Stock:
         labels = self.source(name).test.labels
         firsts = [int((labels == k).argmax()) for k in dict.fromkeys(labels.tolist())]
         return [f"{name}:{i}" for i in sorted(firsts)[:most]]
+
+    def made(self, key: str, value: Any = None) -> Any:
+        """Return what was made here under that key, or None; with a value keep it, the latest 16 of them."""
+        with self._lock:
+            if value is not None:
+                self._made[key] = value
+                while len(self._made) > 16:
+                    self._made.pop(next(iter(self._made)))
+            return self._made.get(key)
 
     def add_model(self, path: Path) -> str:
         """Take in a model that was trained here; return its name."""

@@ -22,7 +22,7 @@ function render() {
   root.innerHTML = v.groups.map((g, i) => `<fieldset class="hb-group" data-group="${i}"><div class="hb-group-head">${v.named
     ? `<input type="text" value="${safe(g.name)}" aria-label="name of class ${i + 1}" maxlength="40"><button type="button" data-drop-group="${i}" aria-label="take class ${safe(g.name)} away">×</button>`
     : `<b>${safe(g.name)}</b>`}</div><div class="hb-thumbs">${g.keys.map((k) => `<span class="hb-thumb"><img alt="${safe(v.names[k] || k)}" title="${safe(v.names[k] || k)}" src="${v.thumbs[k] || ''}"><button type="button" data-key="${safe(k)}" aria-label="take ${safe(v.names[k] || k)} away">×</button></span>`).join('')}
-    <label class="hb-add" title="add pictures"><input type="file" multiple accept="image/*" aria-label="add pictures to ${safe(g.name)}"><span>＋</span></label></div></fieldset>`).join('')
+    <label class="hb-add" title="add pictures"><input type="file" multiple accept="image/*" aria-label="add pictures to ${safe(g.name)}"><span>+</span></label></div></fieldset>`).join('')
     + (v.named ? '<button type="button" class="hb-more">add a class</button>' : '') + '<p class="hb-said" role="status"></p>';
 }
 

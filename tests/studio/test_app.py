@@ -1,0 +1,99 @@
+"""The app as a server: nothing outside the chosen folders is readable, nothing is fetched from anywhere, other names get no answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hubel.cli import run
+
+gradio = pytest.importorskip("gradio")
+
+
+@pytest.fixture(scope="module")
+def server(work, trained) -> Iterator[str]:
+    """The studio in a process of its own, on the small digits model."""
+    code = ("import sys; from pathlib import Path; from hubel.studio import launch; "
+            "launch(sys.argv[1], ['digits'], port=int(sys.argv[3]), work=Path(sys.argv[2]))")
+    port = 7000 + os.getpid() % 900
+    process = subprocess.Popen([sys.executable, "-c", code, str(work / trained), str(work), str(port)], stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True)
+    try:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if "Hubel studio: " in line:
+                break
+        else:
+            raise AssertionError(said)
+        yield said.split("Hubel studio: ")[1].split()[0]
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def ask(url: str, **headers: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
+            return answer.status, answer.read().decode("utf-8", "replace")
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "{home}/.bashrc", "{source}", "{work}/model.hubel", "../../../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd"])
+def test_no_file_can_be_asked_for(server, work, path):
+    named = path.format(home=Path.home(), source=__file__, work=work)
+    for route in ("gradio_api/file=", "file=", "gradio_api/file/", "static/"):
+        status, text = ask(f"{server}{route}{named}")
+        assert status in (403, 404, 405), (route, named, status)
+        assert "root:" not in text
+
+
+def test_the_page_fetches_nothing_from_elsewhere(server):
+    _, page = ask(server)
+    tags = re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)=\"([^\"]+)\"", page)
+    assert tags and not [t for t in tags if re.match(r"(https?:)?//", t) and "127.0.0.1" not in t]
+    config = json.loads(ask(f"{server}config")[1])
+    assert config["analytics_enabled"] is False
+
+
+def test_other_names_get_no_answer(server):
+    assert ask(server)[0] == 200
+    assert ask(server, Host="evil.example")[0] == 400
+
+
+def test_too_large_a_body_is_refused(server):
+    request = urllib.request.Request(f"{server}gradio_api/queue/join", data=b"x" * 100, headers={"Content-Length": str(10**9)})
+    with pytest.raises((urllib.error.HTTPError, urllib.error.URLError)) as caught:
+        urllib.request.urlopen(request, timeout=20)
+    assert getattr(caught.value, "code", 413) == 413
+
+
+def test_other_hosts_need_a_password(capsys):
+    assert run(["studio", "--host", "0.0.0.0"]) == 2
+    said = capsys.readouterr().err
+    assert "--auth" in said and said.count("\n") == 1
+
+
+def test_a_model_that_is_not_there_is_said_at_once(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(["studio", "missing.hubel"]) == 2
+    assert "missing.hubel does not exist" in capsys.readouterr().err
+
+
+def test_it_imports_no_torch_before_it_serves():
+    code = ("import sys; from hubel.studio.app import build; from hubel.studio.stock import Stock; build(Stock()); "
+            "print('torch' in sys.modules)")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip().endswith("False")
+
+
