@@ -1,15 +1,18 @@
-# make demo · make studio · make test · make lint: each sets up what it needs in .venv and nowhere else.
+# make demo · make studio · make docs · make test · make lint: each sets up what it needs in .venv and nowhere else.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo studio test test-slow lint types check clean
+.PHONY: demo docs studio test test-slow lint types check clean
 
 demo: $(VENV)/.installed
 	$(BIN)/hubel study digits
 
 studio: $(VENV)/.installed-studio
 	$(BIN)/hubel studio
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/mkdocs build --quiet
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m "not slow"
@@ -40,9 +43,13 @@ $(VENV)/.installed-studio: $(VENV)/.installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[studio]'
 	touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,sound,lite2]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) runs site .pytest_cache .mypy_cache .ruff_cache
