@@ -153,3 +153,17 @@ def test_a_killed_run_loses_only_the_claim_that_was_running(tmp_path: Path, sign
     assert "Over-parameterised polynomials" in page.read_text("utf-8") and not list(tmp_path.rglob(".*.new"))
     if sign == signal.SIGINT:
         assert process.returncode == 130 and "Traceback" not in err and "1 claim is kept" in err, err
+
+
+def test_a_claim_that_breaks_is_named_and_the_others_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hubel.phenomena import batch
+
+    real = batch.ProcessPoolExecutor.submit
+
+    def submit(pool: object, work: object, name: str, *rest: object) -> object:
+        return real(pool, work, "no-such-claim" if name == "polynomials" else name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(batch.ProcessPoolExecutor, "submit", submit)
+    result = phenomena.run_all(["two-sigma", "polynomials"], size="smallest", out=tmp_path, jobs=1)
+    assert [v["name"] for v in result.verdicts] == ["two-sigma"] and result.failed[0][0] == "polynomials"
+    assert "could not be measured" in result.page.read_text("utf-8")

@@ -19,7 +19,7 @@ def claims(
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder for the page.")] = Path("hubel-claims"),
     seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.")] = 0,
     jobs: Annotated[int | None, typer.Option(help="Claims at once.", show_default="one a core")] = None,
-) -> None:
+) -> int:
     """Measure what the field claims, and write one page of verdicts: held, did not hold, inconclusive.
 
     Interrupted, by Ctrl-C or worse, the same command goes on where it was. Real data sets are used from the folder that
@@ -44,7 +44,7 @@ def claims(
     size = "quick" if quick else "smallest" if smallest else "default"
     if show:
         print("\n".join(_listed(chosen(names or ()))))
-        return
+        return 0
     result = phenomena.run_all(names or (), size=size, seed=seed, minutes=minutes, out=out, jobs=jobs,
                                tell=lambda text: print(text, file=sys.stderr, flush=True))
     for v in result.verdicts:
@@ -52,6 +52,7 @@ def claims(
     if result.left_out:
         print(f"left out for lack of time: {', '.join(result.left_out)}")
     print(f"page: {result.page}")
+    return 1 if result.failed else 0
 
 
 def _listed(found: list) -> list[str]:

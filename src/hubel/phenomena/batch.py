@@ -127,9 +127,9 @@ class _Batch:
     def _take(self, claim: Claim, future: Future[dict[str, Any]]) -> None:
         try:
             verdict = future.result()
-        except HubelError as error:
-            self.failed[claim.name] = str(error)
-            self.say(f"{claim.number}. {claim.title}: could not be measured: {error}")
+        except Exception as error:  # the other claims go on; the command's exit code and the page tell
+            self.failed[claim.name] = str(error) if isinstance(error, HubelError) else f"{type(error).__name__}: {error}"
+            self.say(f"{claim.number}. {claim.title}: could not be measured: {self.failed[claim.name]}")
             return
         self.done[claim.name] = verdict
         self.say(f"{claim.number}. {claim.title}: {verdict['outcome'].upper()} ({verdict['seconds']:.1f} s)")

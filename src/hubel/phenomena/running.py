@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from hubel.errors import InputError
 from hubel.phenomena.claim import Claim, Verdict, judge
@@ -31,7 +32,8 @@ def run(name: str | int | Claim, size: str = "default", seed: int = 0) -> Verdic
         torch.manual_seed(seed)
         torch.set_num_threads(1)  # small networks gain nothing from a second one, and sums stay in one order
         try:
-            found = measure(seed, **options)
+            with threadpool_limits(1):
+                found = measure(seed, **options)
         finally:
             torch.set_num_threads(threads)
     return judge(claim, found, size, seed, time.process_time() - began)
