@@ -107,6 +107,15 @@ def test_what_cannot_be_is_one_line(files: Path, capsys: pytest.CaptureFixture[s
     assert said in text and text.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["predict", "evaluate", "explain", "attack"])
+def test_classifiers_commands_say_that_it_is_none(files: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    coder, spots = str(files / "coder.hubel"), str(files / "spots")
+    words = [spots, "--model", coder] if command in ("predict", "evaluate") else [coder, spots]
+    assert run([command, *words]) == 2
+    text = capsys.readouterr().err
+    assert "tells no classes apart" in text and text.count("\n") == 1
+
+
 def test_help_has_examples_and_nothing_asked_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     for words in ([], ["--help"]):
         assert run(["autoencode", *words]) == 0

@@ -41,9 +41,9 @@ def attack(
 
     - hubel attack flowers.hubel photos/ --norm l2 --eps 0.5 --version fast --json
     """
-    from hubel.study.opening import open_model
+    from hubel.study.opening import open_classifier
 
-    opened = open_model(model)
+    opened = open_classifier(model)
     if source.is_file() and source.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"):
         facts, text, figure = _image(opened, source, target, eps, norm, out, seed)
     else:

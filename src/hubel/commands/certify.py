@@ -44,9 +44,9 @@ def certify(
     from hubel.attack.draw import certificates
     from hubel.commands.attack import _write
     from hubel.errors import InputError
-    from hubel.study.opening import open_model
+    from hubel.study.opening import open_classifier
 
-    opened = open_model(model)
+    opened = open_classifier(model)
     source = room.load(data, seed=int(getattr(opened, "notes", {}).get("seed", seed)))
     test = source.test.sample(min(images, len(source.test)), seed)
     pixels = test.arrays(opened.size, opened.channels)

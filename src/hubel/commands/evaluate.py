@@ -33,12 +33,12 @@ def evaluate(
     import sys
 
     from hubel import data as room
-    from hubel.study.opening import open_model
+    from hubel.study.opening import open_classifier
     from hubel.study.stages import evaluation
     from hubel.study.stages.data import fingerprint
     from hubel.study.subject import Subject
 
-    opened = open_model(model)
+    opened = open_classifier(model)
     notes = getattr(opened, "notes", {})
     known = seed if seed is not None else int(notes.get("seed", 0))
     source = room.load(data, seed=known)

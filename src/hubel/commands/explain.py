@@ -39,9 +39,9 @@ def explain(
     from hubel.data import read_image
     from hubel.errors import InputError
     from hubel.look.page import write_page
-    from hubel.study.opening import open_model
+    from hubel.study.opening import open_classifier
 
-    opened = open_model(model)
+    opened = open_classifier(model)
     wrong = [m for m in method or () if m not in METHODS]
     if wrong:
         raise InputError(f"method {wrong[0]!r} is unknown: one of {', '.join(METHODS)}")

@@ -29,9 +29,9 @@ def predict(
     import json as json_
     import sys
 
-    from hubel.study.opening import open_model
+    from hubel.study.opening import open_classifier
 
-    opened = open_model(model)
+    opened = open_classifier(model)
     found = list(answers(opened, list(_expand(files, opened.kind)), top))
     bad = [row for row in found if "error" in row]
     if json:

@@ -35,6 +35,15 @@ def open_model(model: Any) -> Model:
     return room.Model.load(path)
 
 
+def open_classifier(model: Any) -> Model:
+    """As `open_model`, and raises ModelError for an autoencoder or a model of pixels' classes: those tell no images apart."""
+    opened = open_model(model)
+    if hasattr(opened.network, "code_shape"):
+        raise ModelError(f"{model} gives images back and tells no classes apart: use it with 'hubel autoencode', 'hubel look' or "
+                         "'hubel info', and give a classifier here")
+    return opened
+
+
 def device_for(name: str) -> str:
     """'cpu' or 'cuda' for 'auto', 'cpu' or 'cuda'; InputError where there is no such device."""
     if name not in DEVICES:
