@@ -5,7 +5,7 @@ multiply-adds can change it; what follows a sum (one product, one sum, one round
 IEEE 754 defines it. Two kinds:
 
     Integers in float64   for what the entropy coder depends on; sums stay below 2^53
-    Integers in bfloat16  for pixels: 8-bit weights and activations are exact in bfloat16, sums below 2^24 in the float32
+    Integers in bfloat16  for pixels: 8-bit weights and activations up to 255 are exact in bfloat16, sums below 2^24 in the float32
                           that convolutions add up in. The sum is then rounded to bfloat16, and goes on there.
 
 A CPU without bfloat16 convolves the same integers in float32 and rounds the sum as well; `Arithmetic.best` tries out whether
@@ -22,11 +22,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hubel.autoencode.codec.layers import SUM_LIMIT, TOP
+from hubel.autoencode.codec.layers import EDGE, LEAK, SUM_LIMIT, TOP
 from hubel.engine import cpu_has_bf16
 from hubel.engine import settings as engine_settings
 
-STEP = TOP / 255  # of an 8-bit activation
+STEP = EDGE / 255  # of a narrow activation
 STRIP = 4_000_000  # float64 numbers gathered at a time: 32 MB
 
 
@@ -84,7 +84,7 @@ class IntegerConv:
 
 @dataclass(frozen=True, eq=False)
 class Arithmetic:
-    """How 8-bit layers are convolved here: `dtype` is what the integers are held in."""
+    """How narrow layers are convolved here: `dtype` is what the integers are held in."""
 
     dtype: torch.dtype
 
@@ -129,15 +129,17 @@ def _is_exact(arithmetic: Arithmetic) -> bool:
 
 
 class Narrow:
-    """A layer of 8-bit activations: bounded(scale x sums), everything after the sums in bfloat16."""
+    """A layer of narrow activations, integers -255..255: narrowed(scale x sums), everything after the sums in bfloat16."""
 
     def __init__(self, conv: IntegerConv, arithmetic: Arithmetic) -> None:
         self.run = arithmetic.layer(conv)
         self.scale = conv.scale.bfloat16()[:, None, None]
 
-    def __call__(self, x: Tensor, plus: Tensor | None = None, grow: bool = False) -> Tensor:
+    def __call__(self, x: Tensor, plus: Tensor | None = None, leaky: bool = False, grow: bool = False) -> Tensor:
         out = self.run(x).mul_(self.scale)
         if plus is not None:
             out.add_(plus)
-        out = out.round_().clamp_(0, 255)
+        if leaky:
+            out = torch.maximum(out, out * LEAK)
+        out = out.round_().clamp_(-255, 255)
         return F.pixel_shuffle(out, 2).contiguous(memory_format=torch.channels_last) if grow else out

@@ -109,15 +109,16 @@ class Decoder:
         """y (1, LATENTS, h, w), integers in units of 1/FINE, at quality `position`, to uint8 (16 h, 16 w, 3)."""
         gain = interpolated(self.inverse_gain, position)[:, None, None]
         x = (y.double() * gain).round().clamp(-(2.0**20), 2.0**20)
-        x = self.stem.wide(x, 1 / GRID, 255).bfloat16().contiguous(memory_format=torch.channels_last)
+        x = self.stem.sums64(x) * (self.stem.scale.double() * (1 / GRID / STEP))[:, None, None]
+        x = x.round().clamp(-255, 255).bfloat16().contiguous(memory_format=torch.channels_last)
         n = self.narrow
         for block in ("deep.0", "deep.1"):
-            x = n[f"{block}.second"](n[f"{block}.first"](x), plus=x)
+            x = n[f"{block}.second"](n[f"{block}.first"](x, leaky=True), plus=x)
         x = n["up2.conv"](x, grow=True)
         for block in ("middle.0", "middle.1"):
-            x = n[f"{block}.second"](n[f"{block}.first"](x), plus=x)
+            x = n[f"{block}.second"](n[f"{block}.first"](x, leaky=True), plus=x)
         x = n["up1.conv"](x, grow=True)
-        x = n["fine.second"](n["fine.first"](x), plus=x)
+        x = n["fine.second"](n["fine.first"](x, leaky=True), plus=x)
         dtype = torch.float64 if self.arithmetic.dtype is torch.float64 else torch.float32
         sums = F.conv2d(x.to(dtype), self.head_weight.to(dtype), self.head.bias.to(dtype), 1, 1).float()
         out = sums.mul_((self.head.scale * (STEP * 255))[:, None, None]).add_(127.5)

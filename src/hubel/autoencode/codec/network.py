@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hubel.autoencode.codec.layers import Bounded, BoundedBlock, Growing, ScaledConv2d, rounded
+from hubel.autoencode.codec.layers import Bounded, Growing, NarrowBlock, Narrowed, ScaledConv2d, rounded
 from hubel.autoencode.restore.network import ResidualBlock
 
 LATENTS, COARSE = 128, 48  # channels of y (one number for 16 x 16 pixels) and z (64 x 64)
@@ -66,16 +66,16 @@ class Synthesis(nn.Module):
         super().__init__()
         a, b, c = WIDTHS
         self.stem = ScaledConv2d(LATENTS, c, 3, highest=2**20)
-        self.bounded = Bounded()
-        self.deep = nn.Sequential(BoundedBlock(c), BoundedBlock(c))
-        self.up2 = Growing(c, b)
-        self.middle = nn.Sequential(BoundedBlock(b), BoundedBlock(b))
-        self.up1 = Growing(b, a)
-        self.fine = BoundedBlock(a)
+        self.narrowed = Narrowed()
+        self.deep = nn.Sequential(NarrowBlock(c), NarrowBlock(c))
+        self.up2 = Growing(c, b, Narrowed())
+        self.middle = nn.Sequential(NarrowBlock(b), NarrowBlock(b))
+        self.up1 = Growing(b, a, Narrowed())
+        self.fine = NarrowBlock(a)
         self.head = ScaledConv2d(a, 48, 3)
 
     def forward(self, y: Tensor) -> Tensor:
-        x = self.middle(self.up2(self.deep(self.bounded(self.stem(y)))))
+        x = self.middle(self.up2(self.deep(self.narrowed(self.stem(y)))))
         return F.pixel_shuffle(self.head(self.fine(self.up1(x))), 4)
 
 
@@ -98,9 +98,9 @@ class HyperSynthesis(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.up1 = Growing(COARSE, 64, levels=WIDE, highest=2**20)
+        self.up1 = Growing(COARSE, 64, Bounded(WIDE), highest=2**20)
         self.coarse, self.bounded1 = ScaledConv2d(64, 64, 3, highest=WIDE), Bounded(WIDE)
-        self.up2 = Growing(64, 96, levels=WIDE, highest=WIDE)
+        self.up2 = Growing(64, 96, Bounded(WIDE), highest=WIDE)
         self.fine, self.bounded2 = ScaledConv2d(96, 96, 3, highest=WIDE), Bounded(WIDE)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -52,8 +52,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, default=Path("runs/codec.safetensors"),
                         help="The checkpoint; a run goes on where it was.")
-    parser.add_argument("--steps", type=int, default=2200)
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=1600)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--rate", type=float, default=0.01)
     parser.add_argument("--seconds", type=float, default=math.inf, help="Stop after this long; go on by the same command.")

@@ -24,7 +24,7 @@ from hubel.autoencode.restore.pretraining import Photos, data_root, train
 
 FOLDER = Path(__file__).parent
 # steps, batch, side of the patches, rate of Muon
-RUNS = {"denoise": (2400, 8, 96, 0.01), "inpaint": (1500, 8, 128, 0.01)}
+RUNS = {"denoise": (1600, 8, 96, 0.01), "inpaint": (800, 8, 96, 0.015)}
 
 
 def noisy(clean: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
