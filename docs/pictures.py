@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import hubel
-from hubel import attack, features, look, nets, reuse
+from hubel import attack, autoencode, features, look, nets, phenomena, reuse
 from hubel.attack.draw import certificates
 from hubel.data.samples import sample_paths
 from hubel.replacing import replacing
@@ -34,7 +34,7 @@ INK, MUTED, MAIN, WORST = "#1f2430", "#667085", "#1f4e9c", "#b3361f"
 
 
 def picture(make: Callable[[], Any]) -> Callable[[], Any]:
-    PICTURES[make.__name__.replace("_", "-")] = make
+    PICTURES[make.__name__.replace("_", "-").rstrip("-")] = make
     return make
 
 
@@ -186,6 +186,37 @@ def find() -> Figure:
     return reuse.find(photo("coffee")[:, :400], photo("coffee"), box=(150, 60, 240, 240))[0].plot()
 
 
+@cache
+def coder() -> autoencode.Autoencoder:
+    made = autoencode.build("convolutional", size=8, channels=1, latents=8, width=16, seed=0)
+    made.fit(digits().train.arrays(), epochs=25, verbose=0)
+    return made
+
+
+@picture
+def autoencode_() -> Figure:
+    return autoencode.reconstructions(coder(), digits().test.arrays()[:8]).plot()
+
+
+@picture
+def autoencode_walk() -> Figure:
+    return autoencode.walk(coder(), digits().test.arrays()[:2]).plot()
+
+
+@picture
+def claims() -> Figure:
+    return phenomena.run("two-sigma").plot()
+
+
+@picture
+def studio() -> Image.Image:
+    with (tempfile.TemporaryDirectory() as folder, running("studio", "--port", "7995", "--work", folder) as address,
+          browser(1200, 900) as page):
+        page.goto(address)
+        page.wait_for_timeout(6000)
+        return Image.open(io.BytesIO(page.screenshot()))
+
+
 @picture
 def serve() -> Image.Image:
     with tempfile.TemporaryDirectory() as folder:
@@ -239,6 +270,5 @@ DITHERED = {"explain", "attack", "find", "match"}
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    PICTURES["attack"] = PICTURES.pop("attack-")
     for name in sys.argv[1:] or PICTURES:
         save(name, PICTURES[name]())

@@ -82,9 +82,15 @@ def test_commands_parse(where: str, words: list[str]) -> None:
 
     name = words[0].replace("-", "_")
     assert name in names(), where
-    app = typer.Typer(add_completion=False)
-    app.command()(getattr(importlib.import_module(f"hubel.commands.{name}"), name))
-    typer.main.get_command(app).make_context(name, words[1:])  # raises for unknown options, missing and bad values
+    found = getattr(importlib.import_module(f"hubel.commands.{name}"), name)
+    app, rest = found, words[1:]
+    if not isinstance(found, typer.Typer):  # those of `hubel autoencode` have commands of their own
+        app = typer.Typer(add_completion=False)
+        app.command()(found)
+    command: Any = typer.main.get_command(app)
+    if app is found:
+        command, rest = command.commands[rest[0]], rest[1:]
+    command.make_context(name, rest)  # raises for unknown options, missing and bad values
 
 
 def test_every_command_is_in_the_guide() -> None:

@@ -57,6 +57,17 @@ def test_mixed_requests_in_one_batch_get_their_own_answers(app: Any, model: Mode
         assert refused.status == 422
 
 
+def test_features_are_not_those_of_predictions_computed_meanwhile(app: Any, model: Model, pictures: np.ndarray) -> None:
+    expected = model.features(pictures)
+    work = []
+    for _ in range(8):
+        for i in range(0, 40, 2):
+            work += [lambda a, i=i: ask(a, "/embed", encoded(pictures[i])), lambda a, i=i: ask(a, "/predict", encoded(pictures[i + 1]))]
+    for n, got in enumerate(run(app, *work)[::2]):
+        row = np.array(got.facts["results"][0]["features"])
+        np.testing.assert_allclose(row, expected[2 * n % 40], rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
 def test_arrays_of_any_number(app: Any, model: Model, pictures: np.ndarray) -> None:
     for array in (pictures, pictures[..., 0], np.asfortranarray(pictures), pictures.astype(np.float32) / 255, pictures[0]):
         file = io.BytesIO()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
 from collections.abc import Sequence
@@ -39,7 +40,8 @@ class Quick:
         self.names = [json.dumps(c, ensure_ascii=False) for c in model.classes]
         self.threads = 2 if self.batch >= SMALL and workers() > 1 else 1
         self.pool = ThreadPoolExecutor(workers(), thread_name_prefix="hubel-decode") if self.threads == 1 else None
-        self._hooked = threading.Lock()  # features are read through a hook, which would see another thread's inputs
+        self.embedder = model if self.threads == 1 else twin(model)
+        self._hooked = threading.Lock()
         self.head = f'"model": "{model.hash}", "results": ['
 
     def begin(self) -> None:
@@ -103,8 +105,8 @@ class Quick:
             return self.model.probabilities(self.model.frozen(normalised, self.precision)(normalised)).numpy()
 
     def _features(self, x: Tensor) -> np.ndarray:
-        with self._hooked:
-            return self.model.features(x, self.batch, self.precision)
+        with self._hooked:  # they are read through a hook, which would see another thread's inputs
+            return self.embedder.features(x, self.batch, self.precision)
 
     def _predicted(self, rows: Sequence[np.ndarray], options: dict[str, Any]) -> str:
         top = min(options["top"], len(self.names))
@@ -120,6 +122,13 @@ class Quick:
 
     def _embedded(self, rows: Sequence[np.ndarray], options: dict[str, Any]) -> str:
         return ", ".join(f'{{"features": [{", ".join(f"{v:.7g}" for v in row.tolist())}]}}' for row in rows)
+
+
+def twin(model: Any) -> Any:
+    """Return the same model with fast copies of its own, for a thread that reads layers through hooks."""
+    other = copy.copy(model)
+    other._fast, other._key = {}, None
+    return other
 
 
 def batch_size(model: Any) -> int:

@@ -7,7 +7,6 @@ the batches of `quick` send through theirs.
 from __future__ import annotations
 
 import base64
-import copy
 import io
 import json
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from hubel.errors import InputError
 from hubel.model.naming import class_number
 from hubel.serve.inputs import Reader
+from hubel.serve.quick import twin
 from hubel.serve.refusal import Refusal
 
 JSON, PNG = b"application/json", b"image/png"
@@ -26,8 +26,7 @@ class Slow:
     """Answers explain and attack for one model. Its methods are called from one thread."""
 
     def __init__(self, model: Any, reader: Reader) -> None:
-        self.model = copy.copy(model)
-        self.model._fast, self.model._key = {}, None
+        self.model = twin(model)
         self.reader = reader
 
     def __call__(self, verb: str, data: bytes, options: dict[str, Any]) -> tuple[bytes, bytes]:
