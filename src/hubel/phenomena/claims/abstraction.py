@@ -26,7 +26,7 @@ CLAIM = Claim(
     needs=(Need("trend", "rank correlation of a layer's depth with its probe's accuracy", at_least=0.8),
            Need("gain", "probe accuracy at the last layer minus that at the first", at_least=0.2, percent=True),
            Need("selective", "median selectivity of units in the last layer over that in the first", at_least=1.2)),
-    seconds=(40, 14, 3),
+    seconds=(12, 6, 2),
 )
 QUICK = {"classes": 8, "each": 10}
 SMALLEST = {"classes": 0, "each": 0, "layers": 5}

@@ -24,7 +24,7 @@ CLAIM = Claim(
     needs=(Need("range", "decades of rates within 1 point of the best test accuracy: Adam's minus SGD's", at_least=0.0),
            Need("generalises", "test accuracy of SGD minus that of Adam, each at the rate best on other digits",
                 at_least=-0.002, percent=True)),
-    seconds=(40, 12, 2),
+    seconds=(12, 5, 2),
 )
 QUICK = {"runs": 4, "steps": 400}
 SMALLEST = {"runs": 3, "steps": 120, "per_decade": 1}

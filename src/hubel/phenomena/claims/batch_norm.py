@@ -29,7 +29,7 @@ CLAIM = Claim(
     "Ioffe and Szegedy 2015 (arXiv:1502.03167); lecture 10",
     needs=(Need("ratio", "steps without over steps with it, to the same test accuracy, each at its best rate", at_least=3.0),
            Need("folded", "largest difference of logits when it is folded into the weights", at_most=1e-4)),
-    seconds=(87, 18, 2),
+    seconds=(88, 15, 2),
 )
 QUICK = {"runs": 3, "steps": 600}
 SMALLEST = {"runs": 2, "steps": 160, "rates": (0.03, 0.3), "every": 5, "goal": 0.8}

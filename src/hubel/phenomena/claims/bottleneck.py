@@ -32,7 +32,7 @@ CLAIM = Claim(
            Need("stranger", "digits told from shuffled digits by their error (AUC) with a bottleneck of 8", at_least=0.95),
            Need("labels", "accuracy with 5 labels a class on 8 numbers of code minus that on 256", at_least=0.0,
                 percent=True)),
-    seconds=(60, 15, 3),
+    seconds=(25, 8, 2),
 )
 QUICK = {"runs": 2, "epochs": 25, "codes": (4, 8, 64, 256)}
 SMALLEST = {"runs": 2, "epochs": 8, "codes": (8, 256), "train": 500}

@@ -32,7 +32,7 @@ CLAIM = Claim(
         Need("rise", "random features: test error at the threshold over the least below it", at_least=1.2),
         Need("network", "networks on clean labels: largest rise of test error with width, as a ratio", at_most=1.25),
     ),
-    seconds=(45, 10, 2),
+    seconds=(27, 6, 2),
 )
 QUICK = {"runs": 3, "network_runs": 3, "steps": 500}
 SMALLEST = {"runs": 3, "network_runs": 3, "steps": 150, "widths": (4, 16, 128), "counts": (50, 100, 200, 800, 4000)}

@@ -24,7 +24,7 @@ CLAIM = Claim(
     "Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov 2014; lecture 10",
     needs=(Need("gain", "test accuracy that dropout adds, mean over sizes of the training set", at_least=0.0, percent=True),
            Need("gap", "gap between training and test accuracy with dropout over that without", at_most=0.9)),
-    seconds=(50, 10, 2),
+    seconds=(34, 6, 2),
 )
 QUICK = {"runs": 6, "steps": 500, "sizes": (50, 200)}
 SMALLEST = {"runs": 4, "steps": 150, "sizes": (50,)}

@@ -25,7 +25,7 @@ CLAIM = Claim(
     needs=(Need("accuracy", "accuracy of ten together minus the mean of the ten", at_least=0.002, percent=True),
            Need("noise", "the same under noise of standard deviation 0.3", at_least=0.01, percent=True),
            Need("more_so", "what the ensemble gains under noise minus what it gains without", at_least=0.0, percent=True)),
-    seconds=(30, 9, 2),
+    seconds=(11, 4, 2),
 )
 QUICK = {"runs": 4, "steps": 500}
 SMALLEST = {"runs": 3, "steps": 200}

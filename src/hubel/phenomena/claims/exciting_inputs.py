@@ -30,7 +30,7 @@ CLAIM = Claim(
            Need("recognised", "share of regularised pictures that it recognises", at_least=0.8, percent=True),
            Need("rougher", "fine detail of unregularised over that of regularised pictures, both in shares of contrast",
                 at_least=1.5)),
-    seconds=(40, 15, 5),
+    seconds=(14, 5, 2),
 )
 QUICK = {"runs": 1, "steps": 120}
 SMALLEST = {"runs": 1, "steps": 40, "epochs": 3}

@@ -27,7 +27,7 @@ CLAIM = Claim(
            Need("over_random", "mean Gabor R² of learned filters minus that of filters before training", at_least=0.1),
            Need("over_shuffled", "mean Gabor R² of learned filters minus that after learning shuffled labels",
                 at_least=0.05)),
-    seconds=(55, 14, 3),
+    seconds=(30, 7, 2),
 )
 QUICK = {"runs": 1, "epochs": 5, "patches": 3000}
 SMALLEST = {"runs": 1, "epochs": 3, "patches": 1000, "width": 8}

@@ -29,7 +29,7 @@ CLAIM = Claim(
            Need("loss", "images whose loss rises, of all", at_least=0.95, percent=True),
            Need("library", "largest difference in the share turned from hubel.attack.pgd of as many steps", at_most=0.05,
                 percent=True)),
-    seconds=(25, 9, 2),
+    seconds=(11, 4, 2),
 )
 QUICK = {"runs": 2, "points": 150}
 SMALLEST = {"runs": 2, "points": 60, "epochs": 8, "steps": 10, "train": 300}

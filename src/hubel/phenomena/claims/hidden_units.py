@@ -33,7 +33,7 @@ CLAIM = Claim(
         Need("spiral_wider", "accuracy on the spiral that 32 units in one layer gain over 8", at_least=0.05, percent=True),
         Need("limit", "accuracy of three layers of 8 units on a spiral of three turns", at_most=0.8, percent=True),
     ),
-    seconds=(45, 10, 2),
+    seconds=(35, 10, 2),
 )
 SHAPES = {"ring": ("1", "2", "3", "4", "8"), "spiral": ("4", "8", "32", "8-8", "8-8-8"), "three turns": ("8", "32", "8-8-8")}
 QUICK = {"runs": 8, "steps": 700}

@@ -24,7 +24,7 @@ CLAIM = Claim(
     needs=(Need("calibration", "expected calibration error with smoothing of 0.1 minus that without", at_most=-0.005,
                 percent=True),
            Need("accuracy", "accuracy with smoothing minus that without", at_least=-0.01, percent=True)),
-    seconds=(25, 8, 2),
+    seconds=(7, 3, 2),
 )
 QUICK = {"runs": 8, "steps": 500}
 SMALLEST = {"runs": 5, "steps": 200}

@@ -26,7 +26,7 @@ CLAIM = Claim(
            Need("overlap", "the same, of clouds that overlap: what the condition is for", at_least=0.1, percent=True),
            Need("transfer", "accuracy that features learned on digits 0 to 4 add over pixels on 5 to 9, one example each",
                 at_least=0.0, percent=True)),
-    seconds=(25, 9, 2),
+    seconds=(12, 6, 2),
 )
 QUICK = {"runs": 6, "draws": 10}
 SMALLEST = {"runs": 3, "draws": 5, "apart": (2.0, 6.0), "epochs": 4}

@@ -26,7 +26,7 @@ CLAIM = Claim(
            Need("pixels", "accuracy with one example a class, on pixels", at_most=0.3, percent=True),
            Need("worth", "accuracy of one example on features minus that of ten (or the most there are) on pixels",
                 at_least=0.1, percent=True)),
-    seconds=(60, 20, 6),
+    seconds=(8, 5, 2),
 )
 QUICK = {"classes": 12, "each": 16, "draws": 6}
 SMALLEST = {"classes": 5, "each": 14, "draws": 4}

@@ -26,7 +26,7 @@ CLAIM = Claim(
         Need("useful", "test error at the highest degree over that of predicting the mean", at_most=0.5),
         Need("algorithm", "test error of descent from a random start over that of the smallest norm", at_least=2.0),
     ),
-    seconds=(3, 2, 1),
+    seconds=(2, 1, 0.2),
 )
 QUICK = {"runs": 40}
 SMALLEST = {"runs": 12, "degrees": (1, 5, 9, 19, 30, 100, 300)}

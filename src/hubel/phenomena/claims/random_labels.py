@@ -24,7 +24,7 @@ CLAIM = Claim(
     "Zhang, Bengio, Hardt, Recht and Vinyals 2017 (arXiv:1611.03530); lecture 10",
     needs=(Need("train", "training accuracy on labels that are all random", at_least=0.99, percent=True),
            Need("test", "test accuracy of the same networks: nothing was there to learn", at_most=0.15, percent=True)),
-    seconds=(30, 9, 2),
+    seconds=(39, 12, 2),
 )
 QUICK = {"runs": 3, "steps": 1200, "shares": (0.0, 0.5, 1.0)}
 SMALLEST = {"runs": 2, "train": 100, "steps": 400, "shares": (0.0, 1.0)}

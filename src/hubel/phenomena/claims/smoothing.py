@@ -31,7 +31,7 @@ CLAIM = Claim(
         Need("too_much", "accuracy lost again at the largest sigma", at_least=0.02, percent=True),
         Need("monotone", "steps to a larger sigma that leave more of the static than the step before", at_most=0),
     ),
-    seconds=(12, 5, 1.5),
+    seconds=(5, 2, 2),
 )
 QUICK = {"runs": 5}
 SMALLEST = {"runs": 4, "train": 200, "test": 200}

@@ -26,7 +26,7 @@ CLAIM = Claim(
            Need("noise", "accuracy of the frailest under random signs of the same size", at_least=0.8, percent=True),
            Need("transfer", "share that another's adversarials fool, minus that which random signs fool, mean over pairs",
                 at_least=0.1, percent=True)),
-    seconds=(60, 15, 3),
+    seconds=(15, 6, 2),
 )
 QUICK = {"points": 100, "epochs": 6, "kinds": ("linear", "dense", "lenet", "small_resnet")}
 SMALLEST = {"points": 40, "epochs": 8, "kinds": ("linear", "dense", "lenet"), "train": 500}

@@ -27,7 +27,7 @@ CLAIM = Claim(
            Need("lines_first", "share of cityscapes among the 20 highest responses of lines in the edges", at_least=0.6,
                 percent=True),
            Need("better", "pairs (city, landscape) ordered rightly by lines minus by edges", at_least=0.05, percent=True)),
-    seconds=(20, 8, 2),
+    seconds=(0.8, 0.8, 0.3),
 )
 QUICK = {"each": 30}
 SMALLEST = {"each": 8}
