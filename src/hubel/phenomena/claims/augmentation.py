@@ -55,8 +55,8 @@ def measure(seed: int = 0, runs: int = 6, epochs: int = 25, train: int = 300) ->
                **{f"{a}_{b}": mean(found[:, i, j]) for i, a in enumerate(("without", "with")) for j,
                   b in enumerate(("plain", "moved"))}}
     remark = (f"On moved digits {found[:, 0, 1].mean():.1%} become {found[:, 1, 1].mean():.1%}; on digits as they are "
-              f"{found[:, 0, 0].mean():.1%} become {found[:, 1, 0].mean():.1%}. A shift of one pixel in eight is a large one: here a "
-              "small network pays for it on digits that never move.")
+              f"{found[:, 0, 0].mean():.1%} become {found[:, 1, 0].mean():.1%}. A shift of one pixel in eight is a large "
+              "one: here a small network pays for it on digits that never move.")
     return Findings(numbers, remark, {"numbers": numbers, "shown": torch.cat([split.x_test[:5], moved(split, seed
         + run)[:5]])[:, 0].numpy()})
 

@@ -54,9 +54,9 @@ def measure(seed: int = 0, runs: int = 8, network_runs: int = 6, steps: int = 12
                "network": geometric(rises["clean labels"]),
                "network_noisy": geometric(rises["15% wrong labels"])}
     remark = (f"Random features err on {peak.mean():.0%} at {TRAIN} features for {TRAIN} digits, on "
-              f"{features[:, :at].mean(0).min():.0%} below and on {features[:, -1].mean():.0%} with {counts[-1]:,}. The test error "
-              f"of networks rises with width by a factor of {numbers['network'].value:.2f} at most on clean labels (1 is not at "
-              f"all) and of {numbers['network_noisy'].value:.2f} with wrong ones.")
+              f"{features[:, :at].mean(0).min():.0%} below and on {features[:, -1].mean():.0%} with {counts[-1]:,}. The "
+              f"test error of networks rises with width by a factor of {numbers['network'].value:.2f} at most on clean "
+              f"labels (1 is not at all) and of {numbers['network_noisy'].value:.2f} with wrong ones.")
     return Findings(numbers, remark, {"counts": list(counts), "features": features, "widths": list(widths), "nets": nets})
 
 

@@ -1,6 +1,7 @@
 """Claim 30: training on worst-case perturbations makes a network robust to them, at a cost in clean accuracy.
 
-The same network trained on clean digits and on digits that PGD has perturbed, attacked with a stronger PGD than it was trained with.
+The same network trained on clean digits and on digits that PGD has perturbed, attacked with a stronger PGD than it was
+trained with.
 """
 
 from __future__ import annotations

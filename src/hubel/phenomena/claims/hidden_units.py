@@ -75,8 +75,8 @@ def measure(seed: int = 0, runs: int = 10, steps: int = 1500, points: int = 600,
     }
     remark = (f"The ring: {ring['1'].mean():.0%} with one unit, {ring['4'].mean():.0%} with four. The spiral: "
               f"{spiral['8'].mean():.0%} with 8 units, {spiral['32'].mean():.0%} with 32, {spiral['8-8-8'].mean():.0%} "
-              f"with three layers of 8; three turns: {hard['8-8-8'].mean():.0%}. "
-              "More units and more layers gain, on this spiral by less the nearer 8 units come to it alone.")
+              f"with three layers of 8; three turns: {hard['8-8-8'].mean():.0%}. More units and more layers gain, on this "
+              "spiral by less the nearer 8 units come to it alone.")
     return Findings(numbers, remark, {"accuracy": accuracy, "responses": kept})
 
 

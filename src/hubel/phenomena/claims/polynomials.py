@@ -78,8 +78,8 @@ def measure(seed: int = 0, runs: int = 200, points: int = 20, noise: float = 0.3
               f"of the mean's, {numbers['recovers'].value:.2g} times less than at the threshold; the best small degree, "
               f"chosen with hindsight, is still {numbers['best_small'].value:.1f} times better. From a random start, "
               f"descent fits too and errs {numbers['algorithm'].value:.1f} times as much; from zero, but with all degrees "
-              f"equally cheap, {numbers['unweighted'].value:.0f} times: which of the solutions descent ends in matters, that it "
-              "starts at random here less than the factor of 2 that was asked for.")
+              f"equally cheap, {numbers['unweighted'].value:.0f} times: which of the solutions descent ends in matters, "
+              "that it starts at random here less than the factor of 2 that was asked for.")
     return Findings(numbers, remark, {"degrees": list(degrees), "test": test, "grid": grid, "fits": fits, "shown": shown,
                                       "points": points})
 
