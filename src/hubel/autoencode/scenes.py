@@ -15,7 +15,8 @@ def digit_scenes(digits: np.ndarray, count: int, size: int = 64, seed: int = 0) 
 
     digits : uint8 (N, h, w) or (N, h, w, 1), bright on black. Returns (images uint8 (count, size, size, 3), masks uint8
     (count, size, size)): 1 where the digit's own brightness is at least a half. Digits have half to all of the picture's
-    size; grounds are two colours in waves of random direction, with noise. The colours may be alike: no threshold will do.
+    size; grounds are two colours in half a wave to three, of random direction, with noise. The colours may be alike: no
+    threshold will do.
     """
     import cv2
 
@@ -32,7 +33,7 @@ def digit_scenes(digits: np.ndarray, count: int, size: int = 64, seed: int = 0) 
         glyph = np.zeros((size, size), np.float32)
         one = digits[draw.integers(len(digits))].astype(np.float32) / 255
         glyph[top : top + side, left : left + side] = np.clip(cv2.resize(one, (side, side), interpolation=cv2.INTER_CUBIC), 0, 1)
-        angle, waves = draw.uniform(0, np.pi), draw.uniform(1, 8)
+        angle, waves = draw.uniform(0, np.pi), draw.uniform(0.5, 3)
         wave = 0.5 + 0.5 * np.sin(2 * np.pi * (waves * (np.cos(angle) * grid[0] + np.sin(angle) * grid[1]) + draw.uniform()))
         first, second, ink = draw.uniform(0, 1, (3, 3))
         ground = first * wave[..., None] + second * (1 - wave[..., None])
