@@ -25,7 +25,7 @@ CLAIM = Claim(
     needs=(Need("gain", "test accuracy of four layers over one, of as many parameters", at_least=0.005, percent=True),
            Need("wider", "test accuracy of four layers minus that of one layer of four times the parameters", at_least=0.0,
                 percent=True)),
-    seconds=(37, 8, 2),
+    seconds=(60, 8, 2),
 )
 QUICK = {"runs": 3, "epochs": 8, "depths": (1, 4)}
 SMALLEST = {"runs": 2, "epochs": 6, "depths": (1, 4), "train": 200}
@@ -53,7 +53,7 @@ def widest(depth: int, budget: int) -> int:
     return width
 
 
-def measure(seed: int = 0, runs: int = 4, epochs: int = 12, train: int = 600, budget: int = 6000,
+def measure(seed: int = 0, runs: int = 8, epochs: int = 12, train: int = 600, budget: int = 6000,
             depths: Sequence[int] = (1, 2, 4, 8)) -> Findings:
     shapes = {f"{d}": (d, widest(d, budget)) for d in depths} | {"1, four times": (1, widest(1, 4 * budget))}
     found: dict[str, np.ndarray] = {name: np.empty((runs, 2)) for name in shapes}

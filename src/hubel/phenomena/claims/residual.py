@@ -39,7 +39,7 @@ def network(depth: int, kind: str) -> nn.Module:
     return net
 
 
-def measure(seed: int = 0, runs: int = 3, steps: int = 100, train: int = 1000,
+def measure(seed: int = 0, runs: int = 3, steps: int = 160, train: int = 1000,
             depths: Sequence[int] = (8, 110)) -> Findings:
     split = data.digits(train, seed)
     accuracy = {kind: np.empty((runs, len(depths))) for kind in ("residual", "plain")}
