@@ -1,6 +1,7 @@
 """Claim 10: residual connections let networks of 100 and more layers train where plain ones fail, in training already.
 
 The paper's networks for small images, 6n + 2 layers with batch norm, and their plain twins, narrow enough for 8x8 digits.
+(100 steps, tried first, left shallow and residual ones at 93% and 94%, across their bounds; all arms now get 160.)
 """
 
 from __future__ import annotations
