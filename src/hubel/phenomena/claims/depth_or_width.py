@@ -25,7 +25,7 @@ CLAIM = Claim(
     needs=(Need("gain", "test accuracy of four layers over one, of as many parameters", at_least=0.005, percent=True),
            Need("wider", "test accuracy of four layers minus that of one layer of four times the parameters", at_least=0.0,
                 percent=True)),
-    seconds=(60, 8, 2),
+    seconds=(40, 8, 2),
 )
 QUICK = {"runs": 3, "epochs": 8, "depths": (1, 4)}
 SMALLEST = {"runs": 2, "epochs": 6, "depths": (1, 4), "train": 200}
