@@ -211,8 +211,8 @@ def anomalies(
     read, asked = (pictures(where, opened.size, opened.channels, limit=limit, seed=seed, test=t)
                    for where, t in ((normal, False), (suspects, True)))
     ways = {"coder": coder} if coder is not None else {"model": opened}
-    judge = room.detector(read.images, by=by, quantile=quantile, seed=seed, **ways)  # type: ignore[arg-type]
-    found = room.anomalies(judge, asked.images, names=asked.names, **ways)  # type: ignore[arg-type]
+    judge = room.detector(read.images, by=by, quantile=quantile, seed=seed, **ways)
+    found = room.anomalies(judge, asked.images, names=asked.names, **ways)
     _files.write_figure(out, found.plot())
     facts = found.to_dict()
     if json:
