@@ -27,7 +27,7 @@ CLAIM = Claim(
     seconds=(55, 10, 2),
 )
 QUICK = {"runs": 2, "epochs": 8, "points": 100, "sizes": (0.1,)}
-SMALLEST = {"runs": 2, "epochs": 6, "points": 30, "train": 300, "sizes": (0.1,), "steps": 2}
+SMALLEST = {"runs": 2, "epochs": 8, "points": 40, "train": 400, "sizes": (0.1,), "steps": 3}
 EPS = 0.1
 
 

@@ -31,7 +31,7 @@ CLAIM = Claim(
     seconds=(46, 14, 2),
 )
 QUICK = {"runs": 2, "steps": 60, "depths": (8, 110)}
-SMALLEST = {"runs": 3, "steps": 20, "depths": (8, 26), "train": 300}
+SMALLEST = {"runs": 3, "steps": 25, "depths": (8, 32), "train": 300}
 
 
 def network(depth: int, kind: str) -> nn.Module:
