@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hubel.studio import train
+from hubel.studio import teaching
 from hubel.studio.stock import Stock
 
 
@@ -15,7 +15,7 @@ def work(tmp_path_factory) -> Path:
     """A work folder with one model, trained on the digits for four epochs; its name is `trained(work)`."""
     folder = tmp_path_factory.mktemp("studio")
     stock = Stock(work=folder)
-    taught, found = train.teach(stock, train.Train(epochs=4), train.Run())
+    taught, found = teaching.teach(stock, teaching.Train(epochs=4), teaching.Run())
     assert not taught.interrupted and found is not None and found["accuracy"] > 0.8
     return folder
 

@@ -44,7 +44,7 @@ def server(work, trained) -> Iterator[str]:
 
 def ask(url: str, **headers: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=120) as answer:
             return answer.status, answer.read().decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode("utf-8", "replace")
@@ -75,7 +75,7 @@ def test_other_names_get_no_answer(server):
 def test_too_large_a_body_is_refused(server):
     request = urllib.request.Request(f"{server}gradio_api/queue/join", data=b"x" * 100, headers={"Content-Length": str(10**9)})
     with pytest.raises((urllib.error.HTTPError, urllib.error.URLError)) as caught:
-        urllib.request.urlopen(request, timeout=20)
+        urllib.request.urlopen(request, timeout=120)
     assert getattr(caught.value, "code", 413) == 413
 
 

@@ -15,9 +15,9 @@ from hubel.studio.claims import Claims
 from hubel.studio.coding import Encode
 from hubel.studio.filtering import Filter
 from hubel.studio.links import Settings, command, from_query, setting, to_query
-from hubel.studio.look import Look
-from hubel.studio.reuse import Reuse
-from hubel.studio.train import Train
+from hubel.studio.looking import Look
+from hubel.studio.reusing import Reuse
+from hubel.studio.teaching import Train
 
 VIEWS = (Filter, Train, Look, Break, Reuse, Encode, Claims)
 

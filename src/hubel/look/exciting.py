@@ -59,7 +59,7 @@ class ExcitingInputs(Shown):
     def plot(self, across: int = 2) -> Figure:
         k = self.activations.shape[1]
         columns = next(c for c in (1, 2, 3, 4, 5) if c * c >= k or c == 5)
-        groups = [Group([self._tile(i, j) for j in range(k)], f"unit {unit}", _span(self.activations[i]))
+        groups = [Group([self.tile(i, j) for j in range(k)], f"unit {unit}", _span(self.activations[i]))
                   for i, unit in enumerate(self.units)]
         h, w = self.layer.receptive_field
         size = self.layer.image
@@ -67,8 +67,8 @@ class ExcitingInputs(Shown):
         return sheet(groups, columns, across, title=f"What excites units of {self.layer.name}",
                      foot=f"The {k} strongest of {self.seen:,} images, best first; each unit {sees}.")
 
-    def _tile(self, unit: int, rank: int) -> np.ndarray:
-        """The crop with the part of the field that lies outside the image in pale."""
+    def tile(self, unit: int, rank: int) -> np.ndarray:
+        """Return the crop of a unit (by its place in `units`) and rank as (h, w, 3) in 0..1, what of the field lies outside the image in pale."""
         above, below, left, right = self.layer.missing(*self.positions[unit, rank].tolist())
         tile = as_tile(self.crops[unit][rank])
         h, w = tile.shape[:2]

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -80,7 +82,8 @@ def _wire(app: gr.Blocks, view: View, stock: Stock, search: Any) -> None:
 
     def on_select(request: gr.Request) -> Iterator[Update]:
         if f"opened {name}" in stock.sessions[request.session_hash].kept:
-            yield {view.status: gr.skip()}
+            chooser = view.inputs.get("model")  # models may have been trained since
+            yield {view.status: gr.skip()} if chooser is None else {chooser: gr.update(choices=list(stock.models))}
         else:
             yield from shown(request, {})
 
@@ -109,9 +112,20 @@ def launch(model: str | None = None, data: Sequence[str] = (), *, host: str = "1
         max_file_size=limits.MAX_FILE, allowed_paths=[], blocked_paths=[str(Path.home())], theme=_theme(),
         css=(STATIC / "studio.css").read_text("utf-8"), js=_LIGHT, head=_HEAD, app_kwargs={"middleware": _middleware(host)})
     print(f"Hubel studio: {app.local_url}   (Ctrl-C ends it)", flush=True)
+    threading.Thread(target=_warm, daemon=True).start()
     if block:
         app.block_thread()
     return app
+
+
+def _warm() -> None:
+    """Import what the first views need while the browser still loads the page; what fails here will say so when it is asked for."""
+    with contextlib.suppress(Exception):
+        import numpy as np
+
+        from hubel.features.filters import apply_filter
+
+        apply_filter("sobel", np.zeros((64, 64, 3), np.uint8), angle=90)
 
 
 _LIGHT = "() => { document.body.classList.remove('dark'); document.documentElement.lang = 'en'; }"

@@ -140,9 +140,12 @@ def build(stock: Stock) -> View:
         own = stock.model(session, s.model)
         s = replace(s, hash=own.hash, target=s.target if s.target in own.classes else "", picture=s.picture or stock.examples(own)[0])
         picture = stock.picture(s.picture)
-        yield {target: gr.update(choices=[("anything else", ""), *class_choices(own)], value=s.target), eps: s.eps,
-               model: gr.update(value=s.model, choices=list(stock.models)), seed: s.seed,
-               picked: parts.choices(stock, s.picture, "break-picture", model=own), footer: parts.again_value(s, again(stock, picture, s))}
+        dressed = (s.model, s.picture, s.target, s.seed)
+        if session.kept.get("break dressed") != dressed:  # a thousand classes and a dozen pictures: not with every step of a slider
+            session.kept["break dressed"] = dressed
+            yield {target: gr.update(choices=[("anything else", ""), *class_choices(own)], value=s.target), eps: s.eps,
+                   model: gr.update(value=s.model, choices=list(stock.models)), seed: s.seed,
+                   picked: parts.choices(stock, s.picture, "break-picture", model=own), footer: parts.again_value(s, again(stock, picture, s))}
         size = None if least else f"{s.eps}/255"
         for step in parts.follow(session.run("break", lambda: attempt(own, picture, s, size), "searching"), line, stop):
             if not isinstance(step, Done):

@@ -52,6 +52,8 @@ def picture(data: bytes, name: str) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             width, height = opened.size
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{name} has far more than {MAX_PIXELS // 10**6} million pixels, which are refused: make it smaller") from error
     except Exception as error:  # headers of anything else raise nearly anything
         raise DataError(f"{name} is not a picture that can be read: give a JPEG, PNG, WebP, BMP, TIFF or GIF file") from error
     if width * height > MAX_PIXELS:

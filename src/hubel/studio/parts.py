@@ -7,7 +7,7 @@ import html
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -27,8 +27,8 @@ log = logging.getLogger("hubel.studio")
 class View:
     """One tab: its settings, the control for each of them, and `show(request, settings)`, which yields updates.
 
-    `inputs` are the components whose values make the settings, by name; what has no component of its own (such as the
-    pixel under the cursor) is kept in `read`'s result by the view itself.
+    `inputs` are its controls by name; `outputs` all components that `show` and `restore` may update; `restore` gives those that
+    `show` does not set by itself. `status` is the line for errors, `tab` the tab.
     """
 
     settings: type[Settings]
@@ -38,7 +38,6 @@ class View:
     restore: Callable[[Any], Update] = lambda settings: {}
     status: Any = None
     tab: Any = None
-    opened: set[str] = field(default_factory=set)
 
 
 def status(stock: Stock, view: str) -> tuple[gr.HTML, gr.Button]:
@@ -161,8 +160,3 @@ def predictions(rows: list[tuple[str, float]], mark: Mapping[str, str] | None = 
         f'<span class="hb-bar"><i style="width:{100 * share:.1f}%"></i></span><span class="hb-share">{share:.1%}</span></li>'
         for name, share in rows)
     return f'<ol class="hb-predictions">{lines}</ol>'
-
-
-def facts(rows: list[tuple[str, str]]) -> str:
-    """A short table of facts."""
-    return '<dl class="hb-facts">' + "".join(f"<div><dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd></div>" for k, v in rows) + "</dl>"
