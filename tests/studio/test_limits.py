@@ -44,7 +44,8 @@ def test_a_picture_comes_through_to_the_bit():
 
 @pytest.mark.parametrize(("data", "words"), [
     (b"", "empty"), (b"MZ\x90\x00" * 100, "not a picture"), (b"<svg onload='x()'/>", "not a picture"), (b"%PDF-1.4 ...", "not a picture"),
-    (png_that_claims(60_000, 60_000), "million pixels"), (jpeg(8, 4), "at least 8"), (jpeg(64, 64)[:-25], "cannot be read")])
+    (png_that_claims(60_000, 60_000), "million pixels"), (jpeg(8, 4), "at least 8"), (jpeg(64, 64)[:-25], "cannot be read")],
+    ids=["empty", "program", "svg", "pdf", "bomb", "thin", "cut off"])
 def test_what_is_no_picture_is_refused_in_a_sentence(data, words):
     with pytest.raises(DataError, match=words) as caught:
         limits.picture(data, "it.png")

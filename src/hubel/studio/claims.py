@@ -73,7 +73,7 @@ def build(stock: Stock) -> View:
             line, stop = parts.status(stock, "claims")
             shown = gr.HTML("")
             footer = parts.footer()
-    inputs = {"claim": claim, "size": size, "seed": seed}
+    inputs: dict[str, Any] = {"claim": claim, "size": size, "seed": seed}
     outputs = [*inputs.values(), cost, said, line, stop, shown, footer]
 
     def read(values: dict[str, Any]) -> Claims:

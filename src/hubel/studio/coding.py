@@ -105,7 +105,7 @@ def mask_of(stock: Stock, s: Encode, shape: tuple[int, ...]) -> np.ndarray:
     """The painted mask at the picture's size, bool (H, W); nothing painted: a stroke across, so that there is something to see."""
     import cv2
 
-    mask = np.zeros(shape[:2], np.uint8)
+    mask: Any = np.zeros(shape[:2], np.uint8)
     if not s.mask:
         height, width = shape[:2]
         cv2.line(mask, (int(0.15 * width), int(0.3 * height)), (int(0.85 * width), int(0.7 * height)), 255, max(3, max(shape[:2]) // 40))
@@ -144,7 +144,7 @@ def jpeg_within(image: np.ndarray, size: int) -> tuple[bytes, int]:
     while low <= high:  # sizes grow with quality
         middle = (low + high) // 2
         data = cv2.imencode(".jpg", np.ascontiguousarray(order), [cv2.IMWRITE_JPEG_QUALITY, middle, cv2.IMWRITE_JPEG_OPTIMIZE, 1])[1].tobytes()
-        if len(data) <= size or best is None:
+        if len(data) <= size or best is None or len(best[0]) > size:  # as long as none fits, each is smaller than the one before
             best = data, middle
         low, high = (middle + 1, high) if len(data) <= size else (low, middle - 1)
     assert best is not None

@@ -34,7 +34,7 @@ def build(stock: Stock) -> View:
             told = gr.HTML("")
             shown = gr.HTML("")
             footer = parts.footer()
-    inputs = {"data": data, "network": network, "tricks": tricks, "epochs": epochs, "harden": harden, "seed": seed}
+    inputs: dict[str, Any] = {"data": data, "network": network, "tricks": tricks, "epochs": epochs, "harden": harden, "seed": seed}
     outputs = [*inputs.values(), line, stop, go, told, shown, footer]
     running: set[str] = set()
 
