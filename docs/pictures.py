@@ -29,6 +29,7 @@ from hubel.replacing import replacing
 from hubel.training import Harden
 
 FOLDER = Path(__file__).with_name("pictures")
+MOST = 200_000  # bytes of a picture
 PICTURES: dict[str, Callable[[], Any]] = {}
 INK, MUTED, MAIN, WORST = "#1f2430", "#667085", "#1f4e9c", "#b3361f"
 
@@ -98,7 +99,7 @@ def filter() -> Figure:
 
 @picture
 def match() -> Figure:
-    return features.match(photo("temple")[180:260, 300:380], photo("temple"), threshold=0.6).plot()
+    return features.match(photo("temple")[136:166, 207:234], photo("temple"), threshold=0.45).plot()
 
 
 @picture
@@ -260,13 +261,15 @@ def save(name: str, made: Any) -> None:
         file = io.BytesIO()
         made.savefig(file, dpi=150 if made.get_figwidth() > 5 else 170, facecolor="white")
         made = Image.open(file)
-    colours = made.convert("RGB").quantize(256, dither=Image.Dither.FLOYDSTEINBERG if name in DITHERED else Image.Dither.NONE)
+    for colours in (256, 128, 64, 32):
+        file = io.BytesIO()
+        made.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+        if len(file.getvalue()) < MOST:
+            break
     with replacing(FOLDER / f"{name}.png") as partial:
-        colours.save(partial, "PNG", optimize=True)
+        partial.write_bytes(file.getvalue())
     print(f"{name}.png {(FOLDER / f'{name}.png').stat().st_size // 1024} KB", flush=True)
 
-
-DITHERED = {"explain", "attack", "find", "match"}
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)

@@ -18,6 +18,8 @@ def separate(w: np.ndarray, max_rank: int = 2) -> Factors | None:
     w is a float array of 1, 2 or 3 dimensions; w equals the sum over terms of the outer product of the term's factors
     to 1e-6 of its largest weight in float32, to 1e-13 in float64.
 
+    Examples
+    --------
     >>> [f.tolist() for f in separate(np.outer([1., 2., 1.], [1., 0., -1.]))[0]]
     [[0.5, 1.0, 0.5], [2.0, 0.0, -2.0]]
     """
