@@ -103,7 +103,7 @@ def launch(model: str | None = None, data: Sequence[str] = (), *, host: str = "1
     user = limits.check_host(host, auth)
     stock = Stock(model, data, work)
     if model is not None:
-        stock.shared(model)
+        stock.shared(stock.first_model)
     app = build(stock)
     app.queue(default_concurrency_limit=8, max_size=64)
     app.launch(

@@ -20,7 +20,7 @@ from hubel.studio.prediction import class_choices, likeliest, link_of, opening, 
 from hubel.studio.sessions import Done
 from hubel.studio.stock import Stock
 
-MOST = 32  # levels
+MOST = 64  # levels
 DRAWS = 10
 
 

@@ -72,7 +72,7 @@ def build(stock: Stock) -> View:
             return
         if s.source == "drawing" and not s.picture:
             yield {**dressed(s), line: parts.said("Draw something on the paper: white lines on black go through the kernel."),
-                   sums: "", lens: None}
+                   sums: "", lens: gr.update(value=None, visible=True)}
             return
         picture = stock.pictures[s.picture or first]
         found = filtering.answer(picture.pixels, s)
@@ -85,7 +85,7 @@ def build(stock: Stock) -> View:
                  "size_out": [height, width], "kernel": list(kernel.shape[1:]), "stride": s.stride, "at": [row, column],
                  "title_in": f"{picture.name}, {picture.pixels.shape[1]} × {picture.pixels.shape[0]}",
                  "title_out": f"{_meaning(found)}, {width} × {height}"}
-        yield {**dressed(s, kernel[0]), lens: value, line: "", **explained(picture, found, s, row, column)}
+        yield {**dressed(s, kernel[0]), lens: gr.update(value=value, visible=True), line: "", **explained(picture, found, s, row, column)}
 
     def explained(picture: Any, found: Any, s: Filter, row: int, column: int) -> Update:
         done = filtering.arithmetic(picture.pixels, found, s, row, column)
@@ -100,7 +100,7 @@ def build(stock: Stock) -> View:
         rate = max(1, sound.rate // s.stride)
         text = parts.figures([sounds.figure(sound.samples, sound.rate, sound.name),
                               sounds.figure(found.values, rate, f"after {NAMES[s.kernel]}")], 1)
-        return {sound_box: text, line: "", again: parts.again_value(s, filtering.again(s, sound.file)), sums: sound.about}
+        return {sound_box: gr.update(value=text, visible=True), line: "", again: parts.again_value(s, filtering.again(s, sound.file)), sums: sound.about}
 
     def dressed(s: Filter, kernel: np.ndarray | None = None) -> Update:
         """Every control at its setting, and only those of this kernel and source in sight."""

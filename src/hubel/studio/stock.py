@@ -28,8 +28,8 @@ class Stock:
         self.sounds = Sounds()
         self.sessions = Sessions()
         self.work = Path("hubel-studio") if work is None else work
-        self.models: dict[str, str] = {name: name for name in ([model] if model else []) + [BUILT_IN]}
-        self.models |= {path.name: str(path) for path in sorted(self.work.glob("*.hubel"))}
+        self.models: dict[str, str] = {Path(place).name: place for place in ([model] if model else []) + [BUILT_IN]}
+        self.models |= {path.name: str(path) for path in sorted(self.work.glob("*.hubel")) if path.name not in self.models}
         self.data: dict[str, str] = {name: place for given in data for name, place in _sources(given).items()}
         self.data |= {name: name for name in ("digits", "samples") if name not in self.data}
         self.first_model = next(iter(self.models))
