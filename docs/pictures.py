@@ -168,11 +168,11 @@ def embed() -> Figure:
     figure = Figure(figsize=(5.6, 4.4), facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
+    size = float(np.ptp(where[:, 0])) / 60
     for (across, down), image in zip(where, test.arrays(), strict=True):
-        size = float(np.ptp(where[:, 0])) / 60
         axes.imshow(255 - image[..., 0], cmap="gray", extent=(across - size, across + size, down - size, down + size), zorder=1)
-    axes.set_xlim(where[:, 0].min(), where[:, 0].max())
-    axes.set_ylim(where[:, 1].min(), where[:, 1].max())
+    for limit, column in ((axes.set_xlim, where[:, 0]), (axes.set_ylim, where[:, 1])):
+        limit(column.min() - size, column.max() + size)
     axes.set_aspect("auto")
     return figure
 

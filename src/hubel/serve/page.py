@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,13 @@ def _section(path: str, operation: dict[str, Any]) -> str:
     several = " multiple" if path in ("/predict", "/embed") else ""
     label = "files" if several else "file"
     return f"""<section id="{path[1:]}"><h2><code>POST {path}</code></h2><p><b>{html.escape(operation['summary'])}.</b>
-{html.escape(operation['description'])}</p>{f'<table>{rows}</table>' if rows else ''}
+{_code(operation['description'])}</p>{f'<table>{rows}</table>' if rows else ''}
 <form data-path="{path}"><label>{label} <input type="file" name="file" required{several}></label>{options}<button>Ask</button></form>
 <pre class="command"></pre><div class="answer" role="status"></div></section>"""
+
+
+def _code(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def _range(schema: dict[str, Any]) -> str:
