@@ -91,16 +91,18 @@ def exported(network: CodecNet, photos: list[np.ndarray]) -> dict[str, Tensor]:
 @torch.no_grad()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path, default=Path("runs/codec.safetensors"))
-    parser.add_argument("--photos", type=int, default=150, help="How many photographs are counted.")
+    parser.add_argument("--run", type=Path, nargs="+", default=[Path("runs/codec.safetensors")],
+                        help="A checkpoint, or several of one run: their mean, which is quieter than any of them.")
+    parser.add_argument("--photos", type=int, default=40, help="How many photographs are counted.")
     parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_name("codec.safetensors"))
     a = parser.parse_args()
     network = CodecNet()
-    state, meta = checkpoint.read(a.run)
-    network.load_state_dict({k.removeprefix("network."): t for k, t in state.items() if k.startswith("network.")})
+    states = [checkpoint.read(path)[0] for path in a.run]
+    network.load_state_dict({k.removeprefix("network."): torch.stack([s[k].float() for s in states]).mean(dim=0)
+                             for k in states[0] if k.startswith("network.")})
     images = Photos(data_root(), (0.5, 0.85), SIDE).images
     chosen = [images[i] for i in np.random.default_rng(0).choice(len(images), a.photos, replace=False)]
-    weights.save(a.out, exported(network, chosen), {"trained_by": f"python -m hubel.autoencode.codec.train, step {meta['step']}"})
+    weights.save(a.out, exported(network, chosen), {"trained_by": "python -m hubel.autoencode.codec.train"})
     print(a.out)
 
 
