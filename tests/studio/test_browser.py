@@ -124,7 +124,7 @@ def test_filter_takes_a_picture_of_ones_own_and_refuses_others(page, server, tmp
 def test_filter_draws_and_hears(page, server):
     page.goto(f"{server}?tab=filter&source=sound&kernel=smooth")
     page.wait_for_selector(".hb-sound >> nth=1")
-    page.get_by_text("Drawing", exact=True).click()
+    page.get_by_role("radio", name="Drawing").check()
     canvas = page.locator(".hb-paint canvas:visible").first
     box = canvas.bounding_box()
     page.mouse.move(box["x"] + 30, box["y"] + 30)

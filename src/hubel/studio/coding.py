@@ -20,7 +20,7 @@ from hubel.studio.links import Again, Settings, command, setting, to_query
 from hubel.studio.pictures import Picture, as_png, shown, uri
 from hubel.studio.stock import Stock
 
-MODES = {"denoise": "Denoise", "inpaint": "In-paint", "compress": "Compress", "walk": "Walk"}
+MODES = {"denoise": "Denoise", "inpaint": "Inpaint", "compress": "Compress", "walk": "Walk"}
 SIDE = 512  # pixels of the longer side: what a network does to a photograph while one waits
 WEIGHTS = {"denoise": ("restore", "denoise"), "inpaint": ("restore", "inpaint"), "compress": ("codec", "codec")}
 EPOCHS = 30

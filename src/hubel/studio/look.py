@@ -71,14 +71,15 @@ def build(stock: Stock) -> View:
         s = replace(s, hash=own.hash, picture=picture.key, data=name, layer=s.layer if s.layer in names else first_layer(own, listed))
         units = listed[s.layer].channels
         s = replace(s, unit=min(s.unit, units - 1))
+        update: Update = {unit: gr.update(maximum=units - 1, value=s.unit), footer: parts.again_value(s, again(stock, picture, s)),
+                          title: f'<h2 class="hb-h2">Unit {s.unit} of {html.escape(s.layer)}</h2>'}
         dressed = (s.model, s.picture, s.layer, s.data, s.method, s.seed)
         if session.kept.get("look dressed") != dressed:  # not with every step of the slider
             session.kept["look dressed"] = dressed
-            yield {layer: gr.update(choices=layer_choices(listed), value=s.layer), data: s.data, method: s.method, seed: s.seed,
+            update |= {layer: gr.update(choices=layer_choices(listed), value=s.layer), data: s.data, method: s.method, seed: s.seed,
                    model: gr.update(value=s.model, choices=list(stock.models)),
                    picked: parts.choices(stock, s.picture, "look-picture", model=own)}
-        yield {unit: gr.update(maximum=units - 1, value=s.unit),
-               footer: parts.again_value(s, again(stock, picture, s)), title: f'<h2 class="hb-h2">Unit {s.unit} of {html.escape(s.layer)}</h2>'}
+        yield update
         if only != "unit":
             for step in parts.follow(session.run("look", lambda: why(own, picture, s), "asking why"), line, stop):
                 yield {reason: step.value} if isinstance(step, Done) else step

@@ -6,6 +6,7 @@ import functools
 import html
 import inspect
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from hubel.studio.stock import Stock
 
 Update = dict[Any, Any]
 log = logging.getLogger("hubel.studio")
+APART = 0.08  # seconds between two updates of one answer: of two that arrive together, the page keeps the later alone
 
 
 @dataclass
@@ -104,17 +106,21 @@ def answering(line: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def decorate(handler: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(handler)
         def run(*arguments: Any) -> Iterator[Update]:
+            last, found = 0.0, None
             try:
                 found = handler(*arguments)
-                if inspect.isgenerator(found):
-                    yield from found
-                else:
-                    yield found
+                for update in found if inspect.isgenerator(found) else (found,):
+                    time.sleep(max(0.0, last + APART - time.monotonic()))
+                    yield update
+                    last = time.monotonic()
             except HubelError as error:
                 yield {line: sentence(error)}
             except Exception as error:
                 log.exception("a view failed")
                 yield {line: sentence(error)}
+            finally:
+                if inspect.isgenerator(found):
+                    found.close()  # the reader has gone: so does the work
 
         return run
 
