@@ -6,6 +6,7 @@ In the sources both are plain lines, which Markdown would run together.
 from __future__ import annotations
 
 import re
+import textwrap
 from typing import Any
 
 import griffe
@@ -32,7 +33,7 @@ def readable(text: str) -> str:
 def _paragraph(text: str) -> str:
     lines = text.split("\n")
     if len(lines) > 1 and sum(bool(re.search(r"\S {3,}\S", line)) for line in lines) > len(lines) / 2:
-        return "\n".join(("```python", *lines, "```"))
+        return "\n".join(("```text", *textwrap.dedent(text).split("\n"), "```"))
     if not FIELD.search(text):
         return text
     before = text[: FIELD.search(text).start()]  # type: ignore[union-attr]
