@@ -32,6 +32,7 @@ class FrozenConv2d(nn.Module):
 
     weight: Tensor
     bias: Tensor | None
+    longer: Tensor | None
 
     def __init__(self, conv: nn.Conv2d, dtype: torch.dtype, channels_last: bool = True) -> None:
         super().__init__()
@@ -79,7 +80,7 @@ class FrozenConv2d(nn.Module):
             weight, left, top = self.longer, right, bottom
         elif left != right or top != bottom:
             x, left, top = F.pad(x, (left, right, top, bottom)), 0, 0
-        if self.ceiling is None:
+        if self.ceiling is None or _pointwise is None:
             return F.conv2d(x, weight, self.bias, self.stride, (top, left), self.dilation, self.groups)
         how = ("relu", [], "") if self.ceiling == float("inf") else ("hardtanh", [0.0, self.ceiling], "")
         return _pointwise(x, weight, self.bias, (top, left), self.stride, self.dilation, self.groups, *how)
