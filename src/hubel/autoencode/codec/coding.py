@@ -45,7 +45,7 @@ def compress(image: Any, quality: int = 50) -> bytes:
     Parameters
     ----------
     image : (H, W), (H, W, 1) or (H, W, 3), uint8 or float 0..1, of any size.
-    quality : 1 (smallest) to 100. On photographs 1 is about a tenth of a bit a pixel, 100 about one.
+    quality : 1 (smallest) to 100. On photographs 1 is about a tenth of a bit a pixel, 100 about half of one.
 
     Raises InputError for another shape or type, or a quality that is not a whole number from 1 to 100.
 
