@@ -22,7 +22,6 @@ from hubel.progress import heard_by
 T = TypeVar("T")
 
 TICK = 0.15  # seconds between two looks at a job
-PATIENCE = 0.4  # seconds before a bar is shown
 MOST = 64  # sessions that are remembered
 
 
@@ -125,7 +124,7 @@ class Session:
         job: Job[T] = Job(function, self.lock if alone else nullcontext(), what, halt)
         self.jobs[view] = job
         try:
-            if not job.wait(PATIENCE):  # most are over by now, and need no bar
+            if not job.wait(TICK):  # most are over by now, and need no bar
                 yield job.progress
             while not job.wait(TICK):
                 yield job.progress
