@@ -30,10 +30,7 @@ def randomisation(model: Any, method: Callable[..., Attribution], x: Any, seed: 
     `method(model, x, y)` gives an Attribution; the same classes are explained in both.
     """
     real = method(model, x, None)
-    twin = copy.copy(model)
-    twin.network = copy.deepcopy(model.network)
-    if hasattr(twin, "_fast"):
-        twin._fast, twin._key = {}, None
+    twin = model.twin(copy.deepcopy(model.network))
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for p in twin.network.parameters():

@@ -9,7 +9,6 @@ on torch.fx.
 from __future__ import annotations
 
 import builtins
-import copy
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -58,8 +57,7 @@ def traced(model: Any) -> Any:
         raise ModelError(f"{type(network).__name__} cannot be traced ({first[0][:120]}): only its modules can be looked at"
                          ) from error
     _name_operations(graph)
-    twin = copy.copy(model)
-    twin.network, twin._fast, twin._key = graph, {}, None
+    twin = model.twin(graph)
     x = model.normalise(model.example(2))
     with evaluation(network), evaluation(graph), torch.no_grad():  # modes stay: the modules are shared
         before, after = (the_tensor(n(x.clone()), "output") for n in (network, graph))

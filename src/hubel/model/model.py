@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -180,6 +181,13 @@ class Model:
         if which not in self._fast:
             self._fast[which] = engine.frozen(Logits(self.network), normalised, precision)
         return self._fast[which]  # type: ignore[return-value]
+
+    def twin(self, network: nn.Module | None = None) -> Model:
+        """Return the same model with fast copies of its own, on another network where one is given; weights are shared."""
+        other = copy.copy(self)
+        other.network = self.network if network is None else network
+        other._fast, other._key = {}, None
+        return other
 
     def logits(self, x: Any, batch_size: int = 256, precision: str = "fp32") -> np.ndarray:
         """Return logits (N, K) as float32 for inputs x (see the class) or a Dataset."""

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import base64
 import hmac
-import ipaddress
 from dataclasses import dataclass
 
 from hubel.errors import InputError
 from hubel.serve.refusal import Refusal
 
 NAMES = ("localhost", "127.0.0.1", "[::1]")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens at `host`."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @dataclass(frozen=True)

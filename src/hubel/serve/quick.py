@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import threading
 from collections.abc import Sequence
@@ -40,7 +39,7 @@ class Quick:
         self.names = [json.dumps(c, ensure_ascii=False) for c in model.classes]
         self.threads = 2 if self.batch >= SMALL and workers() > 1 else 1
         self.pool = ThreadPoolExecutor(workers(), thread_name_prefix="hubel-decode") if self.threads == 1 else None
-        self.embedder = model if self.threads == 1 else twin(model)
+        self.embedder = model if self.threads == 1 else model.twin()  # layers are read through hooks
         self._hooked = threading.Lock()
         self.head = f'"model": "{model.hash}", "results": ['
 
@@ -122,13 +121,6 @@ class Quick:
 
     def _embedded(self, rows: Sequence[np.ndarray], options: dict[str, Any]) -> str:
         return ", ".join(f'{{"features": [{", ".join(f"{v:.7g}" for v in row.tolist())}]}}' for row in rows)
-
-
-def twin(model: Any) -> Any:
-    """Return the same model with fast copies of its own, for a thread that reads layers through hooks."""
-    other = copy.copy(model)
-    other._fast, other._key = {}, None
-    return other
 
 
 def batch_size(model: Any) -> int:

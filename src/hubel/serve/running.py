@@ -10,7 +10,8 @@ from typing import Any
 
 from hubel.engine import keep_memory
 from hubel.errors import InputError
-from hubel.serve.access import Access, is_loopback
+from hubel.loopback import is_loopback
+from hubel.serve.access import Access
 from hubel.serve.app import Service
 from hubel.serve.limits import Limits
 

@@ -16,7 +16,6 @@ import numpy as np
 from hubel.errors import InputError
 from hubel.model.naming import class_number
 from hubel.serve.inputs import Reader
-from hubel.serve.quick import twin
 from hubel.serve.refusal import Refusal
 
 JSON, PNG = b"application/json", b"image/png"
@@ -26,7 +25,7 @@ class Slow:
     """Answers explain and attack for one model. Its methods are called from one thread."""
 
     def __init__(self, model: Any, reader: Reader) -> None:
-        self.model = twin(model)
+        self.model = model.twin()
         self.reader = reader
 
     def __call__(self, verb: str, data: bytes, options: dict[str, Any]) -> tuple[bytes, bytes]:

@@ -21,6 +21,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import gradio as gr
 
+from hubel.loopback import is_loopback
 from hubel.studio import limits, parts
 from hubel.studio.links import from_query
 from hubel.studio.parts import Update, View
@@ -137,7 +138,7 @@ def _middleware(host: str) -> list[Any]:
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     found = [Middleware(limits.BodyLimit)]
-    if limits.is_loopback(host):  # a page elsewhere that lets its name point here (DNS rebinding) gets no answer
+    if is_loopback(host):  # a page elsewhere that lets its name point here (DNS rebinding) gets no answer
         found.append(Middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]", host]))
     return found
 

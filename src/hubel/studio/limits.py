@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-import ipaddress
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import PurePath
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from hubel.errors import DataError, InputError
+from hubel.loopback import is_loopback
 
 MAX_FILE = 20 * 2**20  # bytes of one picture or sound
 MAX_PIXELS = 24_000_000  # of one picture
@@ -71,16 +71,6 @@ def sound(data: bytes, name: str) -> tuple[np.ndarray, int]:
     if len(samples) > MAX_SECONDS * rate:
         raise DataError(f"{name} lasts {len(samples) / rate:.0f} s: more than {MAX_SECONDS:.0f} are refused, cut it")
     return samples, rate
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def check_host(host: str, auth: str | None) -> tuple[str, str] | None:
