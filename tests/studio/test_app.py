@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,29 +15,6 @@ import pytest
 from hubel.cli import run
 
 gradio = pytest.importorskip("gradio")
-
-
-@pytest.fixture(scope="module")
-def server(work, trained) -> Iterator[str]:
-    """The studio in a process of its own, on the small digits model."""
-    code = ("import sys; from pathlib import Path; from hubel.studio import launch; "
-            "launch(sys.argv[1], ['digits'], port=int(sys.argv[3]), work=Path(sys.argv[2]))")
-    port = 7000 + os.getpid() % 900
-    process = subprocess.Popen([sys.executable, "-c", code, str(work / trained), str(work), str(port)], stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True)
-    try:
-        assert process.stdout is not None
-        said = ""
-        for line in process.stdout:
-            said += line
-            if "Hubel studio: " in line:
-                break
-        else:
-            raise AssertionError(said)
-        yield said.split("Hubel studio: ")[1].split()[0]
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def ask(url: str, **headers: str) -> tuple[int, str]:

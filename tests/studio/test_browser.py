@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,27 +15,6 @@ sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
 WAIT = 60_000  # milliseconds that a busy machine may take
-
-
-@pytest.fixture(scope="module")
-def server(work, trained) -> Iterator[str]:
-    """The studio on the small digits model and the built-in pictures."""
-    code = ("import sys; from pathlib import Path; from hubel.studio import launch; "
-            "launch(sys.argv[1], ['digits'], port=int(sys.argv[3]), work=Path(sys.argv[2]))")
-    process = subprocess.Popen([sys.executable, "-c", code, str(work / trained), str(work), str(8000 + os.getpid() % 900)],
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        assert process.stdout is not None
-        said = ""
-        for line in process.stdout:
-            said += line
-            if "Hubel studio: " in line:
-                break
-        assert "Hubel studio: " in said, said
-        yield said.split("Hubel studio: ")[1].split()[0]
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @pytest.fixture(scope="module")
