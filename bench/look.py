@@ -64,9 +64,9 @@ def photos(count: int) -> np.ndarray:
     return source.train.sample(count).arrays(224, 3)
 
 
-def topk(repeats: int = 2) -> None:
+def topk(repeats: int = 3) -> None:
     """Top-9 of every unit of every layer against inference alone, on the same fast copy and the same batches."""
-    x = photos(1024)
+    x = photos(2000)
     listed = look.layers(MODEL)
     names = default_layers(listed)
     copy = quick(MODEL, ["classifier"], MODEL.prepare(x[:4]))

@@ -60,7 +60,7 @@ def test_one_pass_serves_all_layers_whatever_the_batch(small, images, batch_size
         best = peaks.sort(0, descending=True).values[:4]
         assert (found - best).abs().max() <= 0.03 * peaks.std()
         assert top.seen == 53
-        np.testing.assert_allclose(top.sum / 53, peaks.double().mean(0), atol=0.02 * float(peaks.std()))
+        np.testing.assert_allclose(top.mean, peaks.double().mean(0), atol=0.02 * float(peaks.std()))
 
 
 def test_running_top_k_keeps_order_of_equals_and_places():
@@ -73,6 +73,26 @@ def test_running_top_k_keeps_order_of_equals_and_places():
     assert top.inputs.tolist() == [[12, 10, 11], [13, 10, 11]]
     back = TopK.restore(top.state())
     assert torch.equal(back.values, top.values) and back.seen == 4
+
+
+def test_running_top_k_is_a_stable_sort_however_the_data_are_cut():
+    rng = torch.Generator().manual_seed(0)
+    values = torch.randint(-3, 4, (300, 6), generator=rng) * 0.5  # many ties, negatives, zeros of both signs
+    values[:, 1] = -values[:, 1].abs()
+    values[:, 2] = 0
+    values[5, 3], values[7, 3] = torch.inf, -torch.inf
+    order = values.sort(dim=0, descending=True, stable=True).indices[:9].T
+    for size in (1, 7, 150, 300):
+        top = TopK(6, 9)
+        for i in range(0, 300, size):
+            top.update(values[i : i + size], torch.arange(i, min(i + size, 300)))
+            if size == 150:
+                assert top.values.shape == (6, 9)  # looking at it in between changes nothing
+        assert torch.equal(top.inputs, order) and torch.equal(top.values, values.T.gather(1, order))
+    few = TopK(2, 4)
+    few.update(torch.tensor([[1.0, -2.0]]), torch.tensor([3]))
+    assert few.inputs.tolist() == [[3, -1, -1, -1]] * 2 and few.values[1].tolist() == [-2.0] + [-torch.inf] * 3
+    assert torch.equal(TopK.restore(few.state()).inputs, few.inputs)
 
 
 def test_fewer_images_than_k_and_bad_requests(small, images):

@@ -113,7 +113,7 @@ def top_inputs(model: Any, data: Any, names: Sequence[str] | None = None, k: int
     def take(name: str, activation: torch.Tensor) -> None:
         tops[name].update(activation.detach(), places)
 
-    size = batch_size or max(8, min(256, 16 * 224 * 224 // first[0, 0].numel()))
+    size = batch_size or max(8, min(256, 24 * 224 * 224 // first[0, 0].numel()))
     steps = track(batches(model, data, size, done), count(data) - done, "looking", size=lambda step: len(step[1]))
     written, between = time.monotonic(), True
     try:
