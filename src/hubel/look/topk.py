@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-
 PENDING = 256  # inputs whose peaks are gathered before they are sorted in: 1 kB a unit, and one sorting for all
 EMPTY = torch.iinfo(torch.int64).min
 
