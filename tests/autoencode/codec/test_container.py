@@ -24,7 +24,7 @@ def test_everything_comes_back(box: Container) -> None:
 
 def test_the_layout_is_the_documented_one() -> None:
     data = Container(3, 300, 1, 9, 0x0102, [-1], b"abcd").to_bytes()
-    assert data[:-4] == b"HBL" + bytes([1, 0x02, 0x01, 1, 9, 3, 0xAC, 0x02, 1, 1]) + b"abcd"
+    assert data[:-4] == b"HBL" + bytes([2, 0x02, 0x01, 1, 9, 3, 0xAC, 0x02, 1, 1]) + b"abcd"
     assert struct.unpack("<I", data[-4:])[0] == zlib.crc32(data[:-4])
 
 
@@ -52,9 +52,10 @@ def test_foreign_and_later_files_say_so() -> None:
     with pytest.raises(DataError, match=r"no \.hbl file"):
         Container.from_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     later = bytearray(BOX.to_bytes())
-    later[3] = 2
-    with pytest.raises(DataError, match="version 2"):
-        Container.from_bytes(bytes(later))
+    for version, remedy in ((3, "version 3.*update hubel"), (1, "version 1.*the hubel that wrote it")):
+        later[3] = version
+        with pytest.raises(DataError, match=remedy):
+            Container.from_bytes(bytes(later))
 
 
 def test_headers_with_a_right_checksum_that_promise_the_impossible() -> None:
@@ -62,6 +63,6 @@ def test_headers_with_a_right_checksum_that_promise_the_impossible() -> None:
                 Container(5, 5, 3, 0, 0, [], b""), Container(5, 5, 3, 50, 0, [], b"abc")):
         with pytest.raises(DataError, match="impossible"):
             Container.from_bytes(box.to_bytes())
-    endless = b"HBL" + bytes([1, 0, 0, 3, 50]) + b"\xff" * 30
+    endless = b"HBL" + bytes([2, 0, 0, 3, 50]) + b"\xff" * 30
     with pytest.raises(DataError, match="impossible"):
         Container.from_bytes(endless + struct.pack("<I", zlib.crc32(endless)))

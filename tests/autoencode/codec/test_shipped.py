@@ -23,11 +23,11 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("image", [photo(), skimage.data.chelsea(), skimage.data.coffee()[:, 60:500]])
-def test_fewer_bytes_than_jpeg_at_low_rates(image: np.ndarray) -> None:
-    for quality in (1, 20):
+def test_fewer_bytes_than_jpeg(image: np.ndarray) -> None:
+    for quality in (1, 30, 60, 90):
         data = compress(image, quality)
         near = psnr(decompress(data), image)
-        for level in range(1, 60):
+        for level in range(1, 96):
             file = io.BytesIO()
             Image.fromarray(image).save(file, format="JPEG", quality=level, optimize=True, progressive=True)
             if psnr(np.asarray(Image.open(file)), image) >= near:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from hubel.errors import DataError
 
 MAGIC = b"HBL"
-VERSION = 1
+VERSION = 2
 MAX_PIXELS = 178_956_970  # as many as an image file may have here
 
 
@@ -55,7 +55,8 @@ class Container:
             raise DataError(f"{name} is cut off after {len(data)} bytes: copy it again")
         version, fingerprint, channels, quality = struct.unpack("<BHBB", data[3:8])
         if version != VERSION:
-            raise DataError(f"{name} is of format version {version}, this hubel reads version {VERSION}: update hubel")
+            remedy = "update hubel" if version > VERSION else "decompress it with the hubel that wrote it, and compress the picture again"
+            raise DataError(f"{name} is of format version {version}, this hubel reads version {VERSION}: {remedy}")
         if zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
             raise DataError(f"{name} is damaged or cut off (its checksum does not fit its {len(data)} bytes): copy it again")
         place, values = 8, []

@@ -12,95 +12,86 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hubel.autoencode.codec.coding import Codec, assembled, latents, symbols_of
-from hubel.autoencode.codec.integer import quantise
-from hubel.autoencode.codec.network import COARSE, LAMBDAS, RATIO, SCALES, SMALLEST, CodecNet
+from hubel.autoencode.codec.coding import Codec, assembled, encode, latents
+from hubel.autoencode.codec.context import SCALES, SMALLEST, laplace_bits
+from hubel.autoencode.codec.integer import ROW, quantise
+from hubel.autoencode.codec.network import CodecNet
+from hubel.autoencode.codec.photos import Photographs
 from hubel.autoencode.codec.tables import Tables, table
 from hubel.autoencode.restore import weights
-from hubel.autoencode.restore.pretraining import Photos, data_root
 from hubel.training import checkpoint
 
-SIDE = 128
-Z_HALF = 24  # symbols of z's tables
+MOST = 600  # symbols a table goes to each side: what lies beyond is escaped
+QUALITIES = (1, 12, 23, 34, 45, 56, 67, 78, 89, 100)  # counted at
 
 
 def halves() -> list[int]:
-    """How far each of y's tables goes: 6 standard deviations, 4 at least."""
-    return [max(4, round(6 * SMALLEST * RATIO**i)) for i in range(SCALES)]
+    """How far each table goes: about ten scales of its Laplacian, 3 at least."""
+    return [int(np.clip(np.ceil(10 * np.exp(SMALLEST + ROW * i)), 3, MOST)) for i in range(SCALES)]
 
 
-def first_tables() -> tuple[Tables, Tables]:
-    """Gaussians a little wider than they say: where counting begins, and what rare symbols fall back on."""
-    y = []
+def first_tables() -> Tables:
+    """Laplacians: where counting begins, and what rare symbols fall back on."""
+    out = []
     for i, half in enumerate(halves()):
-        sigma = SMALLEST * RATIO**i
-        y.append(table(_with_escape(_gaussian(half, sigma) + 0.02 * _gaussian(half, 3 * sigma + 0.3))))
-    z = [table(_with_escape(_gaussian(Z_HALF, 3.0)))] * (COARSE * len(LAMBDAS))
-    return Tables.of(y), Tables.of(z)
+        scale = torch.tensor(SMALLEST + ROW * i, dtype=torch.float64).exp()
+        p = 2 ** -laplace_bits(torch.arange(-half, half + 1).abs().double(), scale).numpy()
+        out.append(table(np.append(p + 1e-5, 2e-5)))
+    return Tables.of(out)
 
 
-def counted(codec: Codec, photos: list[np.ndarray]) -> tuple[Tables, Tables]:
-    """Return tables of how often each symbol occurs in `photos` at the qualities of LAMBDAS and between them."""
-    y = [np.zeros(2 * half + 2) for half in halves()]
-    z = [np.zeros(2 * Z_HALF + 2) for _ in range(COARSE * len(LAMBDAS))]
-    for image in photos:
+def counted(codec: Codec, photos: list[np.ndarray]) -> Tables:
+    """Return tables of how often each symbol occurs in `photos`."""
+    counts = [np.zeros(2 * half + 2) for half in halves()]
+
+    def count(symbols: np.ndarray, which: np.ndarray, tables: Tables) -> None:
+        half = tables.halves[which]
+        place = np.where(np.abs(symbols) > half, 2 * half + 1, symbols + half)
+        for i in np.unique(which):
+            counts[i] += np.bincount(place[which == i], minlength=len(counts[i]))
+
+    for k, image in enumerate(photos):
         x = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-        for position in np.arange(0, len(LAMBDAS) - 0.9, 0.5):
-            coded = symbols_of(codec, latents(codec, x, float(position)), float(position))
-            for (symbols, which, tables), counts in zip(coded, (z, y, y), strict=True):
-                half = tables.halves[which]
-                place = np.where(np.abs(symbols) > half, 2 * half + 1, symbols + half)
-                for i in np.unique(which):
-                    np.add.at(counts[i], place[which == i], 1)
-    first_y, first_z = first_tables()
-    return (_blended(y, first_y, 200.0), _blended([_smooth(c) for c in z], first_z, 2.0))
-
-
-def _blended(counts: list[np.ndarray], first: Tables, strength: float) -> Tables:
+        for quality in QUALITIES[k % 2 :: 2]:
+            encode(codec, latents(codec, x, quality), quality, count)
+    first = first_tables()
     prior = [first.counts[a:b] / first.counts[a:b].sum() for a, b in zip(first.starts[:-1], first.starts[1:], strict=True)]
-    return Tables.of([table(c + strength * p) for c, p in zip(counts, prior, strict=True)])
+    return Tables.of([table(_symmetric(c) + 300 * p) for c, p in zip(counts, prior, strict=True)])
 
 
-def _smooth(counts: np.ndarray) -> np.ndarray:
-    """A third of the counts shared with both neighbours: z is counted on few places."""
-    return np.append(0.7 * counts[:-1] + 0.3 * np.convolve(counts[:-1], [1 / 3] * 3, "same"), counts[-1])
-
-
-def _gaussian(half: int, sigma: float) -> np.ndarray:
-    from scipy.stats import norm
-
-    edges = np.arange(-half, half + 2) - 0.5
-    return np.diff(norm.cdf(edges / sigma))
-
-
-def _with_escape(p: np.ndarray) -> np.ndarray:
-    return np.append(p, max(1e-5, 1 - p.sum()))
-
-
-def exported(network: CodecNet, photos: list[np.ndarray]) -> dict[str, Tensor]:
-    """Return all tensors of the shipped file."""
-    tensors = quantise(network)
-    tensors |= weights.packed(network.analysis, "analysis.") | weights.packed(network.hyper_analysis, "hyper_analysis.")
-    for tables in (first_tables(), None):
-        y, z = tables or counted(assembled(tensors), photos)
-        for name, t in (("y", y), ("z", z)):
-            tensors[f"{name}_counts"], tensors[f"{name}_starts"] = torch.from_numpy(t.counts), torch.from_numpy(t.starts)
-    return tensors
+def _symmetric(counts: np.ndarray) -> np.ndarray:
+    """Plus and minus are as likely; large numbers, which are rare, share their counts with their neighbours."""
+    both = (counts[:-1] + counts[-2::-1]) / 2
+    half = len(both) // 2
+    if half > 12:
+        smooth = np.convolve(both, [1 / 5] * 5, "same")
+        far = np.abs(np.arange(-half, half + 1)) > 8
+        both[far] = smooth[far]
+    return np.append(both, counts[-1])
 
 
 @torch.no_grad()
+def exported(network: CodecNet, photos: list[np.ndarray]) -> dict[str, Tensor]:
+    """Return all tensors of the shipped file."""
+    tensors = quantise(network)
+    packed = weights.packed(network.analysis, "analysis.")
+    tensors |= {name: t for name, t in packed.items() if not name.startswith("analysis.linear")}
+    for count in (False, True, True):  # by tables that were counted, other roundings are the cheaper ones
+        tables = counted(assembled(tensors), photos) if count else first_tables()
+        tensors["counts"], tensors["starts"] = torch.from_numpy(tables.counts), torch.from_numpy(tables.starts)
+    return tensors
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path, nargs="+", default=[Path("runs/codec.safetensors")],
-                        help="A checkpoint, or several of one run: their mean, which is quieter than any of them.")
-    parser.add_argument("--photos", type=int, default=40, help="How many photographs are counted.")
+    parser.add_argument("--run", type=Path, default=Path("runs/codec.safetensors"), help="The checkpoint.")
+    parser.add_argument("--photos", type=int, default=120, help="How many photographs are counted.")
     parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_name("codec.safetensors"))
     a = parser.parse_args()
     network = CodecNet()
-    states = [checkpoint.read(path)[0] for path in a.run]
-    network.load_state_dict({k.removeprefix("network."): torch.stack([s[k].float() for s in states]).mean(dim=0)
-                             for k in states[0] if k.startswith("network.")})
-    images = Photos(data_root(), (0.5, 0.85), SIDE).images
+    state = checkpoint.read(a.run)[0]
+    network.load_state_dict({k.removeprefix("network."): t for k, t in state.items() if k.startswith("network.")})
+    images = Photographs().images
     chosen = [images[i] for i in np.random.default_rng(0).choice(len(images), a.photos, replace=False)]
     weights.save(a.out, exported(network, chosen), {"trained_by": "python -m hubel.autoencode.codec.train"})
     print(a.out)

@@ -1,12 +1,12 @@
-"""The learned codec's network: a transform of 16 x 16 pixels to 128 numbers and back, and what predicts those numbers.
+"""The codec's network: a transform of 16 x 16 pixels to 384 numbers and back, with what predicts those numbers.
 
-    pixels -> analysis -> y -> gain of the quality -> rounding -> the file
-    the file -> inverse gain -> synthesis -> pixels
+    pixels -> analysis -> y -> divided by the quality's step -> rounding -> the file
+    the file -> y -> synthesis -> pixels
 
-y is coded under Gaussians whose means and scales come from a second, coarser latent z (Balle et al. 2018,
-arXiv:1802.01436; Minnen et al. 2018, arXiv:1809.02736) and, for the white squares of a checkerboard, from the black ones
-around them (He et al. 2021, arXiv:2103.15306). One network serves all qualities through gains (Cui et al. 2021,
-arXiv:2003.02012). z is coded under one table a channel and quality. Depends on layers.
+Both ways begin as a linear transform that is good already, the cosine transform of blocks (Ahmed, Natarajan and Rao 1974) over
+principal colours; what is learned is added to it. The analysis may shift y (a network that begins at zero), the synthesis
+takes from the picture what quantising put there, and joins the blocks (another one). One network serves all qualities: it is told the step. Depends on
+context and layers.
 """
 
 from __future__ import annotations
@@ -17,170 +17,102 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hubel.autoencode.codec.layers import Bounded, Growing, NarrowBlock, Narrowed, ScaledConv2d, rounded
-from hubel.autoencode.restore.network import ResidualBlock
+from hubel.autoencode.codec.context import LATENTS, MIDDLE, WORTH, Conditioned, Context
+from hubel.autoencode.codec.layers import NarrowBlock, Narrowed, ScaledConv2d, rounded
 
-LATENTS, COARSE = 128, 48  # channels of y (one number for 16 x 16 pixels) and z (64 x 64)
-WIDTHS = (64, 128, 160)  # channels at 1/4, 1/8, 1/16 of the resolution
-STRIDE = 64  # sides are padded to multiples of this
-LAMBDAS = (0.0007, 0.0015, 0.0034, 0.0075, 0.0164, 0.036)  # the worth, in bits a pixel, of a squared error of 1 (of 255)
-SCALES = 48  # Gaussians' standard deviations: steps of a geometric row
-SMALLEST, LARGEST = 0.11, 64.0
-RATIO = (LARGEST / SMALLEST) ** (1 / (SCALES - 1))
-FINE = 16  # means are multiples of 1/FINE
-WIDE = 4095  # levels of activations where speed does not matter
+BLOCK = 16
+CELL = 4  # the synthesis sees cells of 4 x 4 pixels
+WIDTH, DEPTH = 64, 4  # its channels and blocks
+FINEST, COARSEST = 8.0, 180.0  # steps, in pixels 0..255, of the best quality and the least
+AMPLITUDE = 127.5  # half pixels -255..255 are -EDGE..EDGE there: integers of a narrow activation
 
 
 @dataclass(frozen=True, eq=False)
 class Coded:
-    """What a training step needs: pixels (N, 3, H, W) and bits of each image (N,)."""
+    """What a training step needs: pixels (N, 3, H, W), 0..255, and bits of each image (N,)."""
 
     pixels: Tensor
-    bits_y: Tensor
-    bits_z: Tensor
+    bits: Tensor
 
 
 class Analysis(nn.Module):
-    """Pixels (N, 3, H, W), less 1/2, to y (N, LATENTS, H/16, W/16). Runs at the encoder alone, in floats."""
+    """Pixels 0..255 (N, 3, H, W) to y (N, LATENTS, H/16, W/16), in steps. Runs at the encoder alone, in floats."""
 
-    def __init__(self) -> None:
+    def __init__(self, transform: Tensor) -> None:
         super().__init__()
-        a, b, c = WIDTHS
-        self.stem = nn.Conv2d(48, a, 3, padding=1)
-        self.fine = ResidualBlock(a)
-        self.down1 = nn.Conv2d(a, b, 2, stride=2)
-        self.middle = nn.Sequential(ResidualBlock(b), ResidualBlock(b))
-        self.down2 = nn.Conv2d(b, c, 2, stride=2)
-        self.deep = nn.Sequential(ResidualBlock(c), ResidualBlock(c))
-        self.head = nn.Conv2d(c, LATENTS, 3, padding=1)
+        self.linear = nn.Parameter(transform.clone())  # (LATENTS, 768)
+        self.stem = nn.Conv2d(192, 96, 3, padding=1)
+        self.fine = nn.Conv2d(96, 96, 3, padding=1)
+        self.down = nn.Conv2d(96, 192, 2, stride=2)
+        self.deep = nn.Conv2d(192, 192, 3, padding=1)
+        self.head = nn.Conv2d(192, LATENTS, 1)
+        self.slope = nn.Parameter(torch.zeros(96))
+        nn.init.zeros_(self.head.weight)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.fine(self.stem(F.pixel_unshuffle(x, 4)))
-        return self.head(self.deep(self.down2(self.middle(self.down1(x)))))
+    def forward(self, x: Tensor, t: Tensor, step: Tensor) -> Tensor:
+        with torch.autocast("cpu", enabled=False):
+            y = torch.einsum("nhwk,ck->nchw", to_blocks(x - 128), self.linear) / step
+        h = F.relu(self.stem(F.pixel_unshuffle((x - 128) / 64, 8)) + (self.slope * t.view(-1, 1))[:, :, None, None])
+        h = F.relu(self.deep(F.relu(self.down(F.relu(self.fine(h))))))
+        return y + self.head(h).float()
 
 
 class Synthesis(nn.Module):
-    """y, gain taken off, to pixels less 1/2."""
+    """y, in steps, to pixels about 0..255."""
 
-    def __init__(self) -> None:
+    def __init__(self, transform: Tensor) -> None:
         super().__init__()
-        a, b, c = WIDTHS
-        self.stem = ScaledConv2d(LATENTS, c, 3, highest=2**20)
+        self.inverse = nn.Parameter(transform.clone())  # (LATENTS, 768)
+        self.stem = Conditioned(3 * CELL**2, WIDTH, 3)
+        self.side = ScaledConv2d(LATENTS, WIDTH * (BLOCK // CELL) ** 2, 1)
         self.narrowed = Narrowed()
-        self.deep = nn.Sequential(NarrowBlock(c), NarrowBlock(c))
-        self.up2 = Growing(c, b, Narrowed())
-        self.middle = nn.Sequential(NarrowBlock(b), NarrowBlock(b))
-        self.up1 = Growing(b, a, Narrowed())
-        self.fine = NarrowBlock(a)
-        self.head = ScaledConv2d(a, 48, 3)
+        self.blocks = nn.Sequential(*(NarrowBlock(WIDTH) for _ in range(DEPTH)))
+        self.head = ScaledConv2d(WIDTH, 3 * CELL**2, 3)
+        nn.init.zeros_(self.head.weight)
+        with torch.no_grad():
+            self.side.weight *= 0.3
 
-    def forward(self, y: Tensor) -> Tensor:
-        x = self.middle(self.up2(self.deep(self.narrowed(self.stem(y)))))
-        return F.pixel_shuffle(self.head(self.fine(self.up1(x))), 4)
-
-
-class HyperAnalysis(nn.Module):
-    """y under its gain to z (N, COARSE, H/64, W/64)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(LATENTS, 64, 3, padding=1)
-        self.down1 = nn.Conv2d(64, 96, 2, stride=2)
-        self.middle = nn.Conv2d(96, 96, 3, padding=1)
-        self.head = nn.Conv2d(96, COARSE, 2, stride=2)
-
-    def forward(self, y: Tensor) -> Tensor:
-        return self.head(F.relu(self.middle(F.relu(self.down1(F.relu(self.stem(y)))))))
-
-
-class HyperSynthesis(nn.Module):
-    """Rounded z to features (N, 96, H/16, W/16)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.up1 = Growing(COARSE, 64, Bounded(WIDE), highest=2**20)
-        self.coarse, self.bounded1 = ScaledConv2d(64, 64, 3, highest=WIDE), Bounded(WIDE)
-        self.up2 = Growing(64, 96, Bounded(WIDE), highest=WIDE)
-        self.fine, self.bounded2 = ScaledConv2d(96, 96, 3, highest=WIDE), Bounded(WIDE)
-
-    def forward(self, z: Tensor) -> Tensor:
-        x = self.bounded1(self.coarse(self.up1(z)))
-        return self.bounded2(self.fine(self.up2(x)))
-
-
-class Prediction(nn.Module):
-    """Features and, around white squares, the black ones, to the mean and the scale's index of each number of y."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        i = torch.arange(5)
-        self.around = ScaledConv2d(LATENTS, 96, 5, highest=2**20, taps=((i[:, None] + i) % 2).float())
-        self.bounded1 = Bounded(WIDE)
-        self.mix, self.bounded2 = ScaledConv2d(192, 160, 1, highest=WIDE), Bounded(WIDE)
-        self.head = ScaledConv2d(160, 2 * LATENTS, 1, bits=12, highest=WIDE)
-
-    def context(self, y: Tensor, white: Tensor) -> Tensor:
-        return self.bounded1(self.around(y * (1 - white))) * white
-
-    def forward(self, features: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        out = self.head(self.bounded2(self.mix(torch.cat([features, context], dim=1))))
-        mean, index = out.float().chunk(2, dim=1)
-        return mean, (4 * index + 16).clamp(0, SCALES - 1)
+    def forward(self, y: Tensor, size: Tensor, t: Tensor, step: Tensor) -> Tensor:
+        """`size` are the magnitudes of y: how much happens in each block."""
+        with torch.autocast("cpu", enabled=False):
+            base = from_blocks(torch.einsum("nchw,ck->nhwk", y * step, self.inverse))
+        x = rounded(base.detach() * 2).clamp(-255, 255) / AMPLITUDE
+        x = self.stem(F.pixel_unshuffle(x, CELL), t) + F.pixel_shuffle(self.side(size), BLOCK // CELL)
+        x = self.head(self.blocks(self.narrowed(x))).float()
+        return base + 128 + F.pixel_shuffle(x, CELL) * step
 
 
 class CodecNet(nn.Module):
-    """All of it. `forward` is for training; the file's bytes are made by `encode` and `decode` beside this."""
+    """All of it, as it learns. `transform` (LATENTS, 768): rows of unit length, coarse to fine. `spread` (LATENTS,): the log of
+    the root mean square of what they give of photographs, for the scales to begin with."""
 
-    def __init__(self) -> None:
+    def __init__(self, transform: Tensor | None = None, spread: Tensor | None = None) -> None:
         super().__init__()
-        self.analysis, self.synthesis = Analysis(), Synthesis()
-        self.hyper_analysis, self.hyper_synthesis = HyperAnalysis(), HyperSynthesis()
-        self.prediction = Prediction()
-        base = 0.5 * torch.log(torch.tensor(LAMBDAS) / LAMBDAS[2])[:, None] + torch.log(torch.tensor(6.0))
-        self.gain = nn.Parameter(base.repeat(1, LATENTS))
-        self.inverse_gain = nn.Parameter(-base.repeat(1, LATENTS))
-        self.z_place = nn.Parameter(torch.zeros(len(LAMBDAS), COARSE))
-        self.z_scale = nn.Parameter(torch.zeros(len(LAMBDAS), COARSE))
+        transform = torch.zeros(LATENTS, 3 * BLOCK**2) if transform is None else transform
+        self.analysis, self.synthesis = Analysis(transform), Synthesis(transform)
+        self.context = Context(torch.zeros(LATENTS) if spread is None else spread)
 
-    def forward(self, pixels: Tensor, level: Tensor) -> Coded:
-        """`level` (N,) is the quality of each image, an index into LAMBDAS."""
-        y = self.analysis(pixels - 0.5).float() * self.gain[level].exp()[:, :, None, None]
-        z = self.hyper_analysis(y).float()
-        features = self.hyper_synthesis(rounded(z))
-        white = checkerboard(y)
-        mean0, index0 = self.prediction(features, torch.zeros_like(features))
-        black = rounded(y - mean0) + mean0
-        mean1, index1 = self.prediction(features, self.prediction.context(black, white))
-        mean = torch.where(white > 0, mean1, mean0)
-        index = torch.where(white > 0, index1, index0)
-        off = y - mean
-        y_hat = rounded(off) + mean
-        noise = torch.rand_like(off) - 0.5
-        bits_y = gaussian_bits(off + noise, index).sum(dim=(1, 2, 3))
-        z_noisy = z + torch.rand_like(z) - 0.5
-        bits_z = logistic_bits(z_noisy - self.z_place[level][:, :, None, None],
-                               self.z_scale[level].exp()[:, :, None, None]).sum(dim=(1, 2, 3))
-        out = self.synthesis(y_hat * self.inverse_gain[level].exp()[:, :, None, None])
-        return Coded(out.float() + 0.5, bits_y, bits_z)
+    def forward(self, pixels: Tensor, step: Tensor) -> Coded:
+        """`pixels` 0..255, sides multiples of 16; `step` (N, 1, 1, 1): the quantiser's, in pixels, of each image."""
+        t = step.log() - MIDDLE
+        bits, y, size = self.context(self.analysis(pixels, t, step), t)
+        return Coded(self.synthesis(y, size, t, step), bits)
 
 
-def checkerboard(y: Tensor) -> Tensor:
-    """1 on the white squares (row + column odd), 0 on the black: (1, 1, H, W) for y (N, C, H, W)."""
-    rows = torch.arange(y.shape[2])[:, None] + torch.arange(y.shape[3])
-    return (rows % 2).to(y.dtype)[None, None]
+def cost(coded: Coded, pixels: Tensor, step: Tensor) -> Tensor:
+    """Bits a pixel + WORTH x squared error in steps, of each image (N,)."""
+    errors = (coded.pixels - pixels).square().mean(dim=(1, 2, 3))
+    return coded.bits / pixels[0, 0].numel() + 3 * WORTH * errors / step.flatten() ** 2
 
 
-def gaussian_bits(off: Tensor, index: Tensor) -> Tensor:
-    """-log2 of the probability that a Gaussian of the scale falls within 1/2 of `off`."""
-    sigma = SMALLEST * torch.exp(index * torch.log(torch.tensor(RATIO)))
-    off = off.abs()
-    p = torch.special.ndtr((0.5 - off) / sigma) - torch.special.ndtr((-0.5 - off) / sigma)
-    # far out p underflows: go on with the tail's slope, so that there is a gradient
-    return torch.where(p > 1e-9, -torch.log2(p.clamp_min(1e-9)), 29.9 + (off - 6 * sigma).clamp_min(0) / sigma)
+def to_blocks(x: Tensor) -> Tensor:
+    """(N, 3, H, W) to (N, H/16, W/16, 768)."""
+    n, _, h, w = x.shape
+    x = x.view(n, 3, h // BLOCK, BLOCK, w // BLOCK, BLOCK).permute(0, 2, 4, 1, 3, 5)
+    return x.reshape(n, h // BLOCK, w // BLOCK, 3 * BLOCK**2)
 
 
-def logistic_bits(off: Tensor, scale: Tensor) -> Tensor:
-    """-log2 of the probability that a logistic variable falls within 1/2 of `off`."""
-    off = off.abs()
-    p = torch.sigmoid((0.5 - off) / scale) - torch.sigmoid((-0.5 - off) / scale)
-    return -torch.log2(p.clamp_min(1e-9))
+def from_blocks(blocks: Tensor) -> Tensor:
+    """(N, h, w, 768) to (N, 3, 16 h, 16 w)."""
+    n, h, w, _ = blocks.shape
+    return blocks.view(n, h, w, 3, BLOCK, BLOCK).permute(0, 3, 1, 4, 2, 5).reshape(n, 3, h * BLOCK, w * BLOCK)

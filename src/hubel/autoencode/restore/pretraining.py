@@ -95,7 +95,7 @@ def train(network: nn.Module, loss: Callable[[int], Tensor], path: Path, steps: 
     """
     engine.keep_memory()
     groups = optimisers(network, rate, small_rate, first_order)
-    first = _resume(network, groups, path) if path.exists() else 0
+    first = resume(network, groups, path) if path.exists() else 0
     network.train()
     began = written = time.monotonic()
     mean, step = 0.0, first
@@ -116,7 +116,7 @@ def train(network: nn.Module, loss: Callable[[int], Tensor], path: Path, steps: 
             now = time.monotonic()
             last = step + 1 == steps or interrupt.requested or now - began > seconds
             if last or now - written > EVERY_SECONDS:
-                _write(network, groups, path, step + 1)
+                write(network, groups, path, step + 1)
                 written = time.monotonic()
             if last or (step + 1) % 100 == 0:
                 pace = (step + 1 - first) / (now - began)
@@ -131,7 +131,8 @@ def train(network: nn.Module, loss: Callable[[int], Tensor], path: Path, steps: 
                 break
 
 
-def _write(network: nn.Module, groups: list[torch.optim.Optimizer], path: Path, step: int) -> None:
+def write(network: nn.Module, groups: list[torch.optim.Optimizer], path: Path, step: int) -> None:
+    """Write the checkpoint of a run: weights, the optimisers' state, the step."""
     tensors = {f"network.{name}": t for name, t in network.state_dict().items()}
     metas = []
     for k, optimiser in enumerate(groups):
@@ -141,7 +142,8 @@ def _write(network: nn.Module, groups: list[torch.optim.Optimizer], path: Path, 
     checkpoint.write(path, tensors, {"step": step, "optimisers": metas})
 
 
-def _resume(network: nn.Module, groups: list[torch.optim.Optimizer], path: Path) -> int:
+def resume(network: nn.Module, groups: list[torch.optim.Optimizer], path: Path) -> int:
+    """Take up the run whose checkpoint `write` wrote; return its step."""
     tensors, meta = checkpoint.read(path)
     network.load_state_dict({k.removeprefix("network."): t for k, t in tensors.items() if k.startswith("network.")})
     for k, (optimiser, saved) in enumerate(zip(groups, meta["optimisers"], strict=True)):
