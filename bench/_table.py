@@ -15,21 +15,27 @@ from typing import Any
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
-def alternate(candidates: dict[str, Callable[[], Any]], repeats: int = 7) -> dict[str, list[float]]:
-    """Return seconds of `repeats` calls of each candidate, taken in turns.
+BLOCK = 0.01  # seconds of calls that are timed together
 
-    In turns, so that whatever else slows the machine slows all of them; and each counted call follows one of the same
-    candidate that is not, and a short rest, so that nobody pays for the caches that the one before left behind, nor
-    for its threads: some libraries' go on spinning for milliseconds and keep a core from whoever comes next.
+
+def alternate(candidates: dict[str, Callable[[], Any]], repeats: int = 7) -> dict[str, list[float]]:
+    """Return seconds a call of each candidate, `repeats` times, taken in turns.
+
+    In turns, so that whatever else slows the machine slows all of them. What is timed is, as timeit does it, a block of
+    calls one after the other, of ten milliseconds at least; it follows a short rest and a call that is not counted, so
+    that nobody pays for the caches that the one before left behind, nor for its threads: some libraries' go on spinning
+    for milliseconds and keep a core from whoever comes next.
     """
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(repeats):
         for name, call in candidates.items():
             time.sleep(0.01)
             call()
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
+            start, calls = time.perf_counter(), 0
+            while calls == 0 or time.perf_counter() - start < BLOCK:
+                call()
+                calls += 1
+            times[name].append((time.perf_counter() - start) / calls)
     return times
 
 

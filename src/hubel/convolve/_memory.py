@@ -27,7 +27,7 @@ def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     kind = np.dtype(_NUMPY_DTYPE[dtype])
     size = math.prod(shape) * kind.itemsize
     raw = _take(size + 64)
-    start = -raw.ctypes.data % 64
+    start = -raw.__array_interface__["data"][0] % 64  # faster than raw.ctypes.data
     view = raw[start : start + size].view(kind).reshape(shape)
     if raw.size >= _LARGE:
         weakref.finalize(view, _give, raw).atexit = False  # the tensor holds view as long as anybody holds the tensor

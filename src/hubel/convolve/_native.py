@@ -10,6 +10,7 @@ import ctypes
 import math
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -101,44 +102,60 @@ def fourier(x: Tensor, w: Tensor, mode: str, pads: Pads, dilation: tuple[int, ..
     return None if spoilt.value else y
 
 
+@dataclass(frozen=True)
+class _Form:
+    """What all calls with arrays of the same shapes share: a job without its data, and what it points at."""
+
+    job: _Job
+    maps: tuple[np.ndarray, ...]
+    shape: tuple[int, ...]  # of the answer: images, maps, depth, rows, columns
+    inner: int  # channels that lie together and are filtered as one long row
+
+
+@lru_cache(maxsize=256)
+def _form(shape: tuple[int, ...], strides: tuple[int, ...], dtype: torch.dtype, compute: torch.dtype, out: torch.dtype,
+          summed: bool, filters: int, k: tuple[int, ...], mode: str, pads: tuple[tuple[int, int], ...],
+          dilation: tuple[int, ...], interleave: bool, threads: int) -> _Form:
+    (n, c), lift = shape[:2], 5 - len(shape)  # series and images are volumes of one slab
+    size, steps = (1,) * lift + shape[2:], (0,) * lift + strides[2:]
+    (z0, z1), (y0, y1), (x0, x1) = ((0, 0),) * lift + pads
+    spread = (1,) * lift + dilation
+    inner = c if interleave and not summed and c > 1 and steps[2] == c and strides[1] == 1 else 1
+    maps, job = (1 if summed else c // inner), _Job()
+    reads = (indices(size[0], z0, z1, mode), indices(size[1], y0, y1, mode), _borders_only(size[2], x0, x1, mode, inner))
+    reach = [(kk - 1) * d + 1 for kk, d in zip(k, spread, strict=True)]
+    job.depth, job.rows, job.cols = (s + b + a - r + 1 for s, b, a, r in zip(
+        size, (z0, y0, x0), (z1, y1, x1), reach, strict=True))
+    answer = (n, maps * (filters if maps == 1 else 1), job.depth, job.rows, job.cols)
+    small = math.prod(answer) * math.prod(k) * (c if summed else 1) < 3e5  # less than waking a thread takes
+    job.cols *= inner
+    job.zmap, job.ymap, job.xmap = (a.ctypes.data for a in reads)
+    job.bytes_x, job.bytes_y, job.twice = dtype == torch.uint8, out == torch.uint8, compute == torch.float64
+    job.threads = 1 if small else threads
+    job.images, job.maps, job.sum = n, maps, c if summed else 1
+    job.xn, job.xc, (job.xz, job.xy, job.xx) = strides[0], strides[1], steps
+    if inner > 1:
+        job.xx = 1
+    job.lines, job.width, job.before, job.after = size[1], size[2] * inner, x0 * inner, x1 * inner
+    job.kd, job.kh, job.kw = k
+    job.dz, job.dy, job.dx = spread[0], spread[1], spread[2] * inner
+    return _Form(job, reads, answer, inner)
+
+
 class _Call:
     """A job, the arrays that it points at, and its answer."""
 
     def __init__(self, x: Tensor, w: Tensor, k: tuple[int, ...], mode: str, pads: Pads, dilation: tuple[int, ...],
                  dtype: torch.dtype | None, interleave: bool = True) -> None:
-        n, c = x.shape[:2]
-        lift = 5 - x.ndim  # series and images are volumes of one slab
-        size, steps = (1,) * lift + tuple(x.shape[2:]), (0,) * lift + tuple(x.stride()[2:])
-        (z0, z1), (y0, y1), (x0, x1) = [(0, 0)] * lift + pads
-        spread = (1,) * lift + dilation
-        summed = w.shape[1] == c and c > 1
-        self.inner = c if interleave and not summed and c > 1 and steps[2] == c and x.stride(1) == 1 else 1
-        maps, job = (1 if summed else c // self.inner), _Job()
-        self.held = x, w  # until the call is over
-        self.maps = (indices(size[0], z0, z1, mode), indices(size[1], y0, y1, mode),
-                     _borders_only(size[2], x0, x1, mode, self.inner))
-        reach = [(kk - 1) * d + 1 for kk, d in zip(k, spread, strict=True)]
-        job.depth, job.rows, job.cols = (s + b + a - r + 1 for s, b, a, r in zip(
-            size, (z0, y0, x0), (z1, y1, x1), reach, strict=True))
         out = torch.uint8 if dtype == torch.uint8 else w.dtype
-        self.shape = (n, maps * (len(w) if maps == 1 else 1), job.depth, job.rows, job.cols)
-        job.cols *= self.inner
-        self.y = empty((*self.shape[:4], job.cols), out)
-        self.dims = x.ndim - 2
-        job.x, job.y = x.data_ptr(), self.y.data_ptr()
-        job.zmap, job.ymap, job.xmap = (a.ctypes.data for a in self.maps)
-        job.bytes_x, job.bytes_y = x.element_size() == 1, out == torch.uint8
-        job.twice = w.dtype == torch.float64
-        small = math.prod(self.shape) * math.prod(k) * (c if summed else 1) < 3e5  # less than waking a thread takes
-        job.threads = 1 if small else torch.get_num_threads()
-        job.images, job.maps, job.sum = n, maps, c if summed else 1
-        job.xn, job.xc, (job.xz, job.xy, job.xx) = x.stride(0), x.stride(1), steps
-        if self.inner > 1:
-            job.xx = 1
-        job.lines, job.width, job.before, job.after = size[1], size[2] * self.inner, x0 * self.inner, x1 * self.inner
-        job.kd, job.kh, job.kw = k
-        job.dz, job.dy, job.dx = spread[0], spread[1], spread[2] * self.inner
-        self.job = job
+        summed = x.shape[1] > 1 and w.shape[1] == x.shape[1]
+        form = _form(x.shape, x.stride(), x.dtype, w.dtype, out, summed, len(w), k, mode, tuple(pads), dilation, interleave,
+                     torch.get_num_threads())
+        self.held = x, w, form  # until the call is over
+        self.inner, self.shape, self.dims = form.inner, form.shape, x.ndim - 2
+        self.job = _Job.from_buffer_copy(form.job)
+        self.y = empty((*self.shape[:4], self.job.cols), out)
+        self.job.x, self.job.y = x.data_ptr(), self.y.data_ptr()
 
     def run(self, name: str) -> Tensor:
         code = getattr(_library(), name)(ctypes.byref(self.job))
