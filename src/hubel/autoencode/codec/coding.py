@@ -124,7 +124,7 @@ def encode(codec: Codec, y: Tensor, quality: int, put: Callable[[np.ndarray, np.
         put(q, index.ravel(), codec.tables)
         return q.reshape(mean.shape)
 
-    return codec.predictor.walk(*y.shape[2:], quality, visit)
+    return codec.predictor.walk(y.shape[2], y.shape[3], quality, visit)
 
 
 def chosen(left: np.ndarray, which: np.ndarray, tables: Tables) -> np.ndarray:

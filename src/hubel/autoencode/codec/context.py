@@ -119,7 +119,7 @@ class Context(nn.Module):
         total = torch.zeros(n)
         known = torch.zeros(n, 1, h, w)
         low: Low = self.low
-        quantised = low.said[0].bounded1.quantised  # type: ignore[union-attr]
+        quantised = any(m.quantised for m in self.modules() if isinstance(m, Bounded))
 
         def code(a: int, b: int, prediction: tuple[Tensor, Tensor], where: Tensor) -> None:
             nonlocal hat, size, total

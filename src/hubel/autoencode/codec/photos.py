@@ -5,6 +5,7 @@ Kodak's photographs are not among them: they are for the test alone.
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +50,12 @@ class Photographs:
             raise DataError(f"{root} holds no caltech101/*/*.jpg, imagenet/*.JPEG or scenes15/*/*.jpg of at least {side} pixels")
         self.chances = np.array(chances) / sum(chances)
 
-    def colourful(self) -> list[np.ndarray]:
-        return [i for i in self.images if (i[::7, ::7, 0] != i[::7, ::7, 2]).any()]
+    def coloured(self) -> Photographs:
+        """Those that are not grey."""
+        keep = [k for k, i in enumerate(self.images) if (i[::7, ::7, 0] != i[::7, ::7, 2]).any()]
+        other = copy(self)
+        other.images, other.chances = [self.images[k] for k in keep], self.chances[keep] / self.chances[keep].sum()
+        return other
 
     def patches(self, count: int, side: int, draws: np.random.Generator, turned: float = 0.15) -> Tensor:
         """Return float32 (count, 3, side, side), 0..255: random places, half of them mirrored, some turned."""

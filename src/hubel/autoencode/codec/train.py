@@ -30,13 +30,16 @@ EVERY_SECONDS = 120.0  # between checkpoints
 
 def beginning(photos: Photographs) -> CodecNet:
     """Return the network that learning begins with: it is a codec already."""
-    blocks = to_blocks(photos.patches(300, SIDE, np.random.default_rng(2), turned=0.0) - 128).flatten(0, 2)
-    return CodecNet(*block_transform(photos.colourful(), blocks, LATENTS))
+    coloured = photos.coloured()
+    blocks = to_blocks(coloured.patches(600, SIDE, np.random.default_rng(2), turned=0.0) - 128).flatten(0, 2)
+    return CodecNet(*block_transform(coloured.images, blocks, LATENTS))
 
 
 def optimisers(network: nn.Module) -> list[torch.optim.Optimizer]:
     """Muon for the kernels inside the two picture networks, Adam for all else; the linear transforms move slowly."""
-    kernels, slow, others = [], [], []
+    kernels: list[nn.Parameter] = []
+    slow: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, p in network.named_parameters():
         inside = "blocks" in name or name.startswith(("analysis.fine", "analysis.down", "analysis.deep"))
         (slow if name in ("synthesis.inverse", "analysis.linear") else kernels if inside and p.ndim == 4 else others).append(p)
