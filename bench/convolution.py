@@ -252,6 +252,42 @@ def templates() -> list[list[Any]]:
     return [one, many]
 
 
+def limits() -> None:
+    """What three times the fastest peer would take, beside what no program can go below on this machine: to read x and
+    write the answer once (a copy of as many bytes, memory in use already, both cores), and the multiplications at the
+    rate of a large matrix product. The two can overlap, so the larger is the limit of the direct ways."""
+    square = torch.rand(2048, 2048)
+    rate = 2048**3 / median(alternate({"product": lambda: square @ square}, REPEATS))["product"]
+    image = rng.random((1024, 1024), dtype=np.float32)
+    cases: list[tuple[str, np.ndarray, int, int, Callable[[], Any]]] = []
+    for k in (7, 15, 31, 63):
+        v = kernels.gaussian((k - 1) / 6, size=k, dims=1).weights.astype(np.float32)
+        cases.append((f"Gaussian {k}x{k}, peers given the passes", image, 1, 2 * k, lambda v=v: cv2.sepFilter2D(image, -1, v, v)))
+    stack, small = rng.random((64, 256, 256), dtype=np.float32), rng.random((64, 128, 128), dtype=np.float32)
+    out = np.empty((64, 16, 256, 256), np.float32)
+
+    def looped(x: np.ndarray, w: np.ndarray) -> None:
+        for n, one in enumerate(x):
+            for f, kernel in enumerate(w):
+                cv2.filter2D(one, -1, kernel, dst=out[n, f, : one.shape[0], : one.shape[1]])
+
+    for name, x, filters, k in (("batch", stack, 1, 3), ("batch", stack, 1, 7), ("bank of 16", small, 16, 3)):
+        w = rng.standard_normal((filters, k, k)).astype(np.float32)
+        cases.append((f"{name}: {k}x{k}", x, filters, filters * k * k, lambda x=x, w=w: looped(x, w)))
+    rows = []
+    for name, x, filters, each, call in cases:
+        source = torch.rand(x.size * (1 + filters) // 2)
+        target = torch.empty_like(source)
+        seconds = median(alternate({"peer": call, "copy": lambda s=source, t=target: t.copy_(s)}, REPEATS))
+        work = x.size * each / rate
+        limit = max(seconds["copy"], work)
+        rows.append([name, seconds["peer"] * 1e3, seconds["peer"] / 3 * 1e3, seconds["copy"] * 1e3, work * 1e3, seconds["peer"] / limit])
+        print(rows[-1], flush=True)
+    append_results("Convolution: where three times the peer's speed is beyond the machine", markdown(
+        ["case", "OpenCV, ms", "a third of it", "copying as many bytes, ms", "the multiplications, ms", "most times as fast"], rows,
+        f"Multiplications at {2 * rate / 1e9:.0f} GFLOP/s, that of a product of matrices 2048 wide."))
+
+
 PARTS: dict[str, tuple[str, Callable[[], list[list[Any]]]]] = {
     "single": ("Convolution: single images of 1024x1024", single_images),
     "separable": ("Convolution: separable kernels, 1024x1024", separable_images),
@@ -270,7 +306,10 @@ def table(part: str) -> str:
 
 
 def main(parts: list[str]) -> None:
-    for part in parts or list(PARTS):
+    for part in parts or [*PARTS, "limits"]:
+        if part == "limits":
+            limits()
+            continue
         print(f"# {PARTS[part][0]}", flush=True)
         text = table(part)
         append_results(PARTS[part][0], text)

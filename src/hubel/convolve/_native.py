@@ -69,7 +69,7 @@ def direct(x: Tensor, w: Tensor, mode: str, pads: Pads, dilation: tuple[int, ...
     call = _Call(x, w, (1,) * (5 - w.ndim) + tuple(w.shape[2:]), mode, pads, dilation, dtype)
     call.job.filters, call.job.w = len(w), w.data_ptr()
     rows, planes = call.job.rows, call.job.images * call.job.maps
-    call.job.bands = -(-rows // 24) if call.job.depth > 1 else max(1, min(-(-4 * call.job.threads // planes), rows // 8))
+    call.job.bands = -(-rows // 24) if call.job.depth > 1 else max(1, min(-(-4 * call.job.threads // planes), rows // 8), min(4, rows // 64))
     return call.run("hubel_direct")
 
 

@@ -71,9 +71,23 @@ INLINE void FN(add)(FN(vec) (*sum)[V], const T *const *rows, i64 c, const T *w, 
     }
 }
 
+#if defined(__x86_64__) && !defined(__clang__)
+#define STREAM_3(type, bytes) STREAM_##type##_##bytes
+#define STREAM_2(type, bytes) STREAM_3(type, bytes)
+INLINE void FN(stream)(FN(vec) *to, FN(vec) value) { STREAM_2(T, BYTES)((T *)to, value); }
+#undef STREAM_2
+#undef STREAM_3
+#endif
+
+/* Store a vector; `past` the caches, if it is aligned: what is larger than they are would only push out the input. */
+INLINE void FN(put)(T *to, FN(vec) value, int past) {
+    if (past && !((uintptr_t)to % BYTES)) STREAM((FN(vec) *)to, value);
+    else *(FN(loose) *)to = value;
+}
+
 /* R rows by `wide` vectors of output from column c on, into out. rows: kh + R - 1 pointers a slab, NULL for zeros. */
 INLINE void FN(block)(const T *const *rows, i64 c, const T *w, i64 slabs, i64 kh, i64 kw, i64 dx, T *out, i64 pitch,
-                      const int R, const int wide) {
+                      int past, const int R, const int wide) {
     FN(vec) sum[4][V];
     UNROLL for (int r = 0; r < R; r++)
         UNROLL for (int v = 0; v < wide; v++) sum[r][v] = (FN(vec)){0};
@@ -90,16 +104,23 @@ INLINE void FN(block)(const T *const *rows, i64 c, const T *w, i64 slabs, i64 kh
 #undef ADD
     }
     UNROLL for (int r = 0; r < R; r++)
-        UNROLL for (int v = 0; v < wide; v++) *(FN(loose) *)(out + r * pitch + v * N) = sum[r][v];
+        UNROLL for (int v = 0; v < wide; v++) FN(put)(out + r * pitch + v * N, sum[r][v], past);
 }
 
 /* Blocks side by side, columns `from` to `to`; returns the first column that did not fill one. */
-typedef i64 (*FN(Blocks))(const T *const *, i64, i64, const T *, i64, i64, i64, i64, T *, i64);
+typedef i64 (*FN(Blocks))(const T *const *, i64, i64, const T *, i64, i64, i64, i64, T *, i64, int);
 #define BLOCKS(R, wide)                                                                                                   \
     static i64 FN(blocks_##R##_##wide)(const T *const *rows, i64 from, i64 to, const T *w, i64 slabs, i64 kh, i64 kw,     \
-                                       i64 dx, T *out, i64 pitch) {                                                       \
-        for (; from + N * wide <= to; from += N * wide, out += N * wide)                                                  \
-            FN(block)(rows, from, w, slabs, kh, kw, dx, out, pitch, R, wide);                                             \
+                                       i64 dx, T *out, i64 pitch, int past) {                                                     \
+        if (slabs == 1 && kh == 3 && kw == 3 && dx == 1) /* sizes known: no loops are left, the weights stay in registers */  \
+            for (; from + N * wide <= to; from += N * wide, out += N * wide)                                              \
+                FN(block)(rows, from, w, 1, 3, 3, 1, out, pitch, past, R, wide);                                                \
+        else if (slabs == 1 && kw == 7 && dx == 1)                                                                        \
+            for (; from + N * wide <= to; from += N * wide, out += N * wide)                                              \
+                FN(block)(rows, from, w, 1, kh, 7, 1, out, pitch, past, R, wide);                                         \
+        else                                                                                                              \
+            for (; from + N * wide <= to; from += N * wide, out += N * wide)                                              \
+                FN(block)(rows, from, w, slabs, kh, kw, dx, out, pitch, past, R, wide);                                         \
         return from;                                                                                                      \
     }
 BLOCKS(1, 1) BLOCKS(2, 1) BLOCKS(3, 1) BLOCKS(4, 1)
@@ -110,8 +131,8 @@ static const FN(Blocks) FN(wide)[4] = {FN(blocks_1_V), FN(blocks_2_V), FN(blocks
 
 /* One row pass: `count` outputs, rounded up to whole vectors, from a padded line. */
 static void FN(pass)(const T *line, T *out, const T *taps, i64 k, i64 dilation, i64 count) {
-    const i64 c = FN(wide)[0](&line, 0, count, taps, 1, 1, k, dilation, out, 0);
-    FN(narrow)[0](&line, c, count + N - 1, taps, 1, 1, k, dilation, out + c, 0);
+    const i64 c = FN(wide)[0](&line, 0, count, taps, 1, 1, k, dilation, out, 0, 0);
+    FN(narrow)[0](&line, c, count + N - 1, taps, 1, 1, k, dilation, out + c, 0, 0);
 }
 
 /* Sizes of a task's buffers, the same for all tasks of a job. */
@@ -159,9 +180,10 @@ static void FN(direct)(const void *job, i64 task, void *scratch) {
     const i64 columns = wide + (p->terms ? 0 : (p->kw - 1) * p->dx);
     const void *x = element(p, p->x, plane / p->maps * p->xn + plane % p->maps * p->xc);
     for (i64 s = 0; s < q.slots; s++) held[s] = -1;
+    const int past = !p->bytes_y && p->images * p->maps * p->filters * p->depth * p->rows * p->cols * (i64)sizeof(T) > LARGE;
 
     for (i64 z = 0; z < p->depth; z++) {
-        int most = kh < 4 ? (int)kh : 4;
+        const int most = kh < 3 ? (int)kh + 1 : 4;
         for (i64 m = m0; m < m1;) {
             const int R = m1 - m < most ? (int)(m1 - m) : most;
             for (i64 s = 0; s < q.slabs; s++) {
@@ -190,18 +212,19 @@ static void FN(direct)(const void *job, i64 task, void *scratch) {
                 const i64 first = (((plane * p->filters + f) * p->depth + z) * p->rows + odd + m * p->dy) * p->cols + c0;
                 const i64 to = p->bytes_y ? FN(up)(wide) : wide, pitch = p->bytes_y ? q.tile : p->dy * p->cols;
                 T *out = p->bytes_y ? lines_out : (T *)p->y + first;
-                i64 c = FN(wide)[R - 1](rows, 0, to, weights, q.slabs, kh, p->kw, p->dx, out, pitch);
-                c = FN(narrow)[R - 1](rows, c, to, weights, q.slabs, kh, p->kw, p->dx, out + c, pitch);
+                i64 c = FN(wide)[R - 1](rows, 0, to, weights, q.slabs, kh, p->kw, p->dx, out, pitch, past);
+                c = FN(narrow)[R - 1](rows, c, to, weights, q.slabs, kh, p->kw, p->dx, out + c, pitch, past);
                 if (p->bytes_y)
                     for (int r = 0; r < R; r++) FN(store)(p, first + r * p->dy * p->cols, lines_out + r * pitch, wide);
                 else if (c < wide) { /* what does not fill a vector */
-                    FN(narrow)[R - 1](rows, c, c + N, weights, q.slabs, kh, p->kw, p->dx, lines_out, N);
+                    FN(narrow)[R - 1](rows, c, c + N, weights, q.slabs, kh, p->kw, p->dx, lines_out, N, 0);
                     for (int r = 0; r < R; r++) FN(store)(p, first + r * pitch + c, lines_out + r * N, wide - c);
                 }
             }
             m += R;
         }
     }
+    if (past) FENCE();
 }
 
 static int FN(all)(const Job *p) {

@@ -28,6 +28,25 @@ enum { AHEAD = 4 }; /* rows that are asked for before they are needed */
 #else
 #define KEEP(vector) (void)0
 #endif
+enum { LARGE = 1 << 23 }; /* bytes of an answer that does not stay in the caches */
+#if defined(__clang__)
+#define STREAM(to, value) __builtin_nontemporal_store(value, to)
+#elif defined(__x86_64__) /* GCC has one for each type and width */
+#define STREAM(to, value) FN(stream)(to, value)
+#define STREAM_float_16 __builtin_ia32_movntps
+#define STREAM_float_32 __builtin_ia32_movntps256
+#define STREAM_float_64 __builtin_ia32_movntps512
+#define STREAM_double_16 __builtin_ia32_movntpd
+#define STREAM_double_32 __builtin_ia32_movntpd256
+#define STREAM_double_64 __builtin_ia32_movntpd512
+#else
+#define STREAM(to, value) (*(to) = value)
+#endif
+#if defined(__x86_64__)
+#define FENCE() __builtin_ia32_sfence()
+#else
+#define FENCE() (void)0
+#endif
 #ifdef __clang__
 #define SHUFFLE(mask, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
