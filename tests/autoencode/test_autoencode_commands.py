@@ -56,14 +56,16 @@ def test_reconstruct_and_walk(files: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_anomalies_are_listed_first(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["autoencode", "anomalies", str(files / "coder.hubel"), str(files / "spots"), str(files / "odd"), "-o",
-                str(files / "strange.png"), "--json"]) == 0
-    facts = json.loads(capsys.readouterr().out)
-    assert {line["name"] for line in facts["ranked"][:2]} == {"o0.png", "o1.png"} and facts["images"] == 10
+    for model in ([], ["--model", str(files / "coder.hubel")]):
+        assert run(["autoencode", "anomalies", str(files / "spots"), str(files / "odd"), *model, "-o", str(files / "strange.png"), "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert {line["name"] for line in facts["ranked"][:2]} == {"o0.png", "o1.png"} and facts["images"] == 10
+        assert facts["by"] == ("reconstruction" if model else "gradients")
     assert (files / "strange.png").exists()
 
 
-def test_segment_by_clusters_and_by_masks(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_segment_by_clusters_and_by_masks(files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hubel.autoencode.segment.STEPS", 80)
     coder, spots = str(files / "coder.hubel"), str(files / "spots")
     assert run(["autoencode", "segment", coder, spots, "--clusters", "2", "-o", str(files / "clusters")]) == 0
     assert set(np.unique(np.asarray(Image.open(files / "clusters" / "s01.png")))) <= {0, 1}
@@ -97,7 +99,7 @@ def test_synthesise_and_features(files: Path, capsys: pytest.CaptureFixture[str]
     (["features", "{coder}", "{spots}"], "has no classes"),
     (["segment", "{coder}", "{spots}", "--masks", "{home}/odd"], "holds no PNG that is named"),
     (["reconstruct", "{home}/missing.hubel", "{spots}"], "does not exist"),
-    (["anomalies", "{coder}", "{spots}", "{home}/nowhere"], "does not exist"),
+    (["anomalies", "{spots}", "{home}/nowhere"], "does not exist"),
     (["wander"], "No such command"),
 ])
 def test_what_cannot_be_is_one_line(files: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:

@@ -80,7 +80,7 @@ def test_neighbourhood_is_the_ratio_of_distances() -> None:
     np.testing.assert_allclose(Neighbourhood(known).score(rows), far.mean(1) / own[places].mean(1), rtol=1e-3)
 
 
-@pytest.mark.parametrize("by", ["reconstruction", "codes"])
+@pytest.mark.parametrize("by", ["gradients", "reconstruction", "codes"])
 def test_what_was_never_seen_is_strange(coder: Autoencoder, spots: np.ndarray, blobs: Callable[..., np.ndarray], by: str) -> None:
     found = autoencode.detector(spots, coder=coder, by=by, quantile=0.95)
     normal = blobs(200, seed=9)
@@ -92,16 +92,45 @@ def test_what_was_never_seen_is_strange(coder: Autoencoder, spots: np.ndarray, b
     assert shown.plot().get_axes()
 
 
+def test_gradients_by_brute_force_and_what_they_are_blind_to(spots: np.ndarray) -> None:
+    """Distances between roots of histograms and between cells' colours: contrast turned round leaves the former as they are."""
+    from hubel.features import HOG
+
+    found = autoencode.detector(spots, held_out=0.2)
+    order = np.random.default_rng(0).permutation(len(spots))
+    learn = spots[np.sort(order[120:])]
+    hog = HOG(size=32).fit(learn)
+    cells = [x.reshape(len(x), 4, 4, 4, 4).mean((2, 4)).reshape(len(x), -1) / 255 for x in (learn, spots[:7])]
+    rows = [np.concatenate([hog.transform(x) ** 0.5, 2 * c], 1) for x, c in zip((learn, spots[:7]), cells, strict=True)]
+    far = np.sort(np.linalg.norm(rows[1][:, None] - rows[0][None], axis=2), axis=1)[:, :5].mean(1)
+    np.testing.assert_allclose(found.score(spots[:7]), far, rtol=1e-3, atol=1e-2)
+    assert found.strange(255 - spots[:50]).all()
+
+
 def test_features_of_a_model_and_wrong_ways(coder: Autoencoder, spots: np.ndarray) -> None:
-    model = Model(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2)),
+    torch.manual_seed(0)
+    model = Model(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, 32), torch.nn.ReLU(), torch.nn.Linear(32, 2)),
                   size=16, channels=1)
-    found = autoencode.detector(spots, model=model)
-    assert found.by == "features" and found.score(255 - spots[:20]).mean() > 3 * found.score(spots[:20]).mean()
-    for wrong in ({"coder": coder, "by": "features"}, {"model": model, "by": "codes"}, {}):
+    found = autoencode.detector(spots, model=model, by="features")
+    assert found.by == "features" and found.score(255 - spots[:20]).mean() > 2 * found.score(spots[:20]).mean()
+    for wrong in ({"coder": coder, "by": "features"}, {"model": model, "by": "codes"}, {"by": "logits"}):
         with pytest.raises(InputError, match="needs"):
             autoencode.detector(spots, **wrong)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="is unknown"):
         autoencode.detector(spots, coder=coder, by="magic")
+
+
+def test_logits_say_whether_any_class_claims_an_image(spots: np.ndarray) -> None:
+    torch.manual_seed(0)
+    dense = torch.nn.Linear(256, 3)
+    model = Model(torch.nn.Sequential(torch.nn.Flatten(), dense), size=16, channels=1)
+    found = autoencode.detector(spots, model=model)
+    by_hand = (torch.from_numpy(spots[:9]).float() / 255).flatten(1) @ dense.weight.T + dense.bias
+    assert found.by == "logits"
+    np.testing.assert_allclose(found.score(spots[:9]), -by_hand.amax(1).detach(), rtol=1e-4, atol=1e-6)
+    assert (found.score(spots) > found.threshold).mean() < 0.1
+    with pytest.raises(InputError, match="needs a classifier"):
+        autoencode.detector(spots, model=Model(model.network, size=16, channels=1, output="values"), by="logits")
 
 
 def test_class_left_out_is_kept_from_the_learner() -> None:

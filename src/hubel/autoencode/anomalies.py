@@ -1,7 +1,8 @@
-"""What does not belong: images that come back badly, or whose codes or features lie apart from all others. Depends on autoencoder.
+"""What does not belong: images that look like no other, that no class claims, that come back badly. Depends on autoencoder, features.
 
-    found = detector(normal, coder=coder)             # by reconstruction
-    found = detector(normal, coder=coder, by="codes") # or model=a classifier of the normal classes, by="features"
+    found = detector(normal)                          # by gradients: without labels, without training
+    found = detector(normal, coder=coder, by="codes") # or by="reconstruction"
+    found = detector(normal, model=classifier)        # of the normal classes: by its largest logit
     found.score(images)                               # float (N,): the higher, the stranger
     found.strange(images)                             # bool (N,): beyond what 99 of 100 normal images reach
 """
@@ -14,19 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from hubel.autoencode.autoencoder import Autoencoder
 from hubel.errors import InputError
+from hubel.features import HOG
 from hubel.look.draw import Group, Shown, as_tile, coloured, sheet
 from hubel.model import Model
-from hubel.pixels import as_arrays
+from hubel.pixels import as_arrays, as_batch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WAYS = ("reconstruction", "codes", "features")
+NEEDS = {"gradients": "nothing", "reconstruction": "an autoencoder as coder", "codes": "an autoencoder as coder",
+         "logits": "a model", "features": "a model"}
 NEIGHBOURS = 5
-KNOWN = 10_000  # of normal images, at random, neighbours are looked for among
+KNOWN = 10_000  # of normal images, at random, codes' and features' neighbours are looked for among
+SEEN = 50_000_000  # numbers that describe normal images' gradients and are kept: 150,000 digits
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Detector:
     normal: np.ndarray  # scores of the normal images held out, sorted
 
     def score(self, x: Any) -> np.ndarray:
-        """How strange each image is: float32 (N,), not negative, of no unit."""
+        """How strange each image is: float32 (N,), of no unit; by logits it may be negative, else it is not."""
         return self.measure(x)
 
     def strange(self, x: Any) -> np.ndarray:
@@ -56,29 +61,46 @@ def detector(normal: Any, *, coder: Autoencoder | None = None, model: Model | No
     """Learn what normal images score, and return a Detector.
 
     normal : images as for any Model, an array or a Dataset, without labels. `held_out` of them set the threshold.
-    by : 'reconstruction': the share of the image's contrast that does not come back, |x - x'|² / |x - m|², m the mean
+    by : how.
+        'gradients': distance to the nearest normal images by histograms of oriented gradients (`features.HOG`, cells of 8
+        pixels, images brought to 32 to 64 pixels a side), which stay the same when strokes and edges move a little, and
+        mean colours of the same cells. Nothing is learned: the more normal images, the better.
+        'reconstruction': the share of the image's contrast that does not come back, |x - x'|² / |x - m|², m the mean
         normal image (Japkowicz et al. 1995; divided by contrast, since bare images, such as a 1 among digits, come back
-        well whatever they are). 'codes': distance to the nearest normal codes. 'features': the same of the features that a
-        `model`, such as a classifier of the normal classes, sees before its last layer. None: by what is given.
+        well whatever they are). 'codes': distance to the nearest normal codes.
+        'logits': minus the largest logit of a `model`, a classifier of the normal classes (Hendrycks et al. 2022,
+        arXiv:1911.11132): an image that no class claims is strange. The better the classifier, the better this works (Vaze
+        et al. 2022, arXiv:2110.06207): train it with augmentation and without label smoothing, which makes logits alike.
+        'features': distances, as for codes, of what the model sees before its last layer; it need not be a classifier of
+        the normal classes.
+        None: by gradients, but with a model by logits, or, where it has no classes, by features.
 
-    Distances are to the 5 nearest normal ones, divided by the distances that these have to theirs (Breunig et al. 2000, in
-    the simplified form of Schubert et al. 2014): what is far in a dense place may be near in a sparse one.
+    Distances are the mean over the 5 nearest normal images. Those of codes and features are divided by the distances that
+    these have to theirs (Breunig et al. 2000, in the simplified form of Schubert et al. 2014): what is far in a dense place
+    may be near in a sparse one.
     """
-    by = by or ("features" if coder is None else "reconstruction")
-    if by not in WAYS:
-        raise InputError(f"by={by!r} is unknown: one of {', '.join(WAYS)}")
+    if by is None:
+        by = "gradients" if model is None else "logits" if model.output == "softmax" else "features"
+    if by not in NEEDS:
+        raise InputError(f"by={by!r} is unknown: one of {', '.join(NEEDS)}")
     if not 0 < quantile < 1 or not 0 < held_out < 1:
         raise InputError(f"quantile={quantile}, held_out={held_out}: give numbers between 0 and 1")
-    if (coder is None) == (by in ("reconstruction", "codes")) or (by == "features" and model is None):
-        raise InputError(f"by={by!r} needs {'a model' if by == 'features' else 'an autoencoder as coder'}")
-    normal = normal.arrays((coder or model).size, (coder or model).channels) if hasattr(normal, "labels") else normal  # type: ignore[union-attr]
+    if (coder if NEEDS[by].startswith("an auto") else model if NEEDS[by] == "a model" else by) is None:
+        raise InputError(f"by={by!r} needs {NEEDS[by]}")
+    shown = coder or model
+    if hasattr(normal, "labels"):
+        normal = normal.arrays(None if shown is None else shown.size, None if shown is None else shown.channels)
     order = np.random.default_rng(seed).permutation(len(normal))
     kept = max(1, round(held_out * len(normal)))
     if len(normal) - kept <= NEIGHBOURS:
         raise InputError(f"{len(normal)} normal images: give more than {NEIGHBOURS + kept}")
     learn, held = (_take(normal, np.sort(i)) for i in (order[kept:], order[:kept]))
-    if by == "reconstruction" and coder is not None:
+    if by == "gradients":
+        measure = _by_gradients(learn)
+    elif by == "reconstruction" and coder is not None:
         measure = _by_reconstruction(coder, learn)
+    elif by == "logits" and model is not None:
+        measure = _by_logits(model)
     else:
         learn = _take(normal, np.sort(order[kept:][:KNOWN]))
         measure = _by_distance(model.features if by == "features" else lambda x: _flat(coder.encode(x)), learn)  # type: ignore[union-attr]
@@ -101,6 +123,26 @@ def _by_reconstruction(coder: Autoencoder, learn: Any) -> Callable[[Any], np.nda
         return coder.error(x) / torch.cat(contrast).clamp_min(1e-4).numpy()
 
     return measure
+
+
+def _by_gradients(learn: Any) -> Callable[[Any], np.ndarray]:
+    side = int(np.clip(max(np.shape(learn[0])[:2]), 32, 64))
+    hog = HOG(size=side).fit(learn[:1])
+    known = torch.from_numpy(_described(hog, learn[: max(1, SEEN // hog.n_features_out_)]))
+    return lambda x: nearest(known, torch.from_numpy(_described(hog, x)), NEIGHBOURS)[0].mean(1).numpy()
+
+
+def _described(hog: HOG, x: Any) -> np.ndarray:
+    """(N, D): square roots of the histograms, whose distance is Hellinger's (Arandjelović and Zisserman 2012, 'RootSIFT'),
+    and twice the mean colour of each cell of pixels, to which gradients are blind."""
+    cells = F.adaptive_avg_pool2d(as_batch(x), hog.image_shape_[0] // hog.cell).flatten(1).numpy()
+    return np.concatenate([np.sqrt(hog.transform(x)), 2 * cells], axis=1)
+
+
+def _by_logits(model: Model) -> Callable[[Any], np.ndarray]:
+    if model.output != "softmax" or len(model.classes) < 2:
+        raise InputError(f"by='logits' needs a classifier, this model gives {model.output} of {len(model.classes)}: by='features'")
+    return lambda x: -model.logits(x).max(1)
 
 
 def _flat(codes: np.ndarray) -> np.ndarray:
@@ -127,12 +169,17 @@ class Neighbourhood:
 
     def _nearest(self, rows: torch.Tensor, skip: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
         """(mean distance to the k nearest (M,), their places (M, k)); `skip` 1 leaves out the row itself."""
-        squares, found = self.known.square().sum(1), []
-        for part in rows.split(1024):
-            off = torch.addmm(part.square().sum(1, keepdim=True) + squares, part, self.known.T, alpha=-2)
-            found.append(off.clamp_min_(0).topk(self.k + skip, largest=False))
-        far = torch.cat([f.values for f in found])[:, skip:].sqrt().mean(1)
-        return far, torch.cat([f.indices for f in found])[:, skip:]
+        far, places = nearest(self.known, rows, self.k + skip)
+        return far[:, skip:].mean(1), places[:, skip:]
+
+
+def nearest(known: torch.Tensor, rows: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Distances (M, k) of rows (M, D) to the k nearest of known (N, D), nearest first, and the places (M, k) of these."""
+    squares, found = known.square().sum(1), []
+    for part in rows.split(max(1, 2**24 // len(known))):
+        off = torch.addmm(part.square().sum(1, keepdim=True) + squares, part, known.T, alpha=-2)
+        found.append(off.clamp_min_(0).topk(k, largest=False))
+    return torch.cat([f.values for f in found]).sqrt(), torch.cat([f.indices for f in found])
 
 
 @dataclass(frozen=True)

@@ -177,27 +177,30 @@ def synthesise(
 
 
 def anomalies(
-    model: Annotated[Path, typer.Argument(help="An autoencoder's file, or a classifier's of the normal classes.")],
     normal: Annotated[str, typer.Argument(help="Images that are normal: a folder, or what 'hubel train' takes.")],
     suspects: Annotated[str, typer.Argument(help="Images to judge, alike.")],
     out: Out = Path("strangest.png"),
-    by: Annotated[str | None, typer.Option(help="reconstruction, codes, or features (of a classifier).",
-                                           show_default="reconstruction; features of a classifier")] = None,
+    model: Annotated[Path | None, typer.Option(help="A classifier of the normal classes, or an autoencoder.", show_default="none: by "
+                                                    "how edges lie, without training")] = None,
+    by: Annotated[str | None, typer.Option(help="gradients (no model), logits or features (of a classifier), reconstruction or codes (of "
+                                                "an autoencoder).",
+                                           show_default="gradients; logits of a classifier; reconstruction of an autoencoder")] = None,
     quantile: Annotated[float, typer.Option(help="The share of normal images that are to pass.")] = 0.99,
     limit: Annotated[int, typer.Option(help="At most so many images of each.", min=10)] = 20_000,
     top: Annotated[int, typer.Option(help="How many to list.", min=1)] = 20,
     seed: Annotated[int, typer.Option(help="The seed of what is held out.")] = 0,
     json: Json = False,
 ) -> None:
-    """Find the images that do not belong, and show them with their reconstructions.
+    """Find the images that do not belong, and show them.
 
-    A tenth of the normal images is held out to say what is still normal.
+    A tenth of the normal images is held out to say what is still normal. Where the normal images have classes, a classifier
+    of them (--model) finds strange ones best.
 
     Examples:
 
-    - hubel autoencode anomalies coder.hubel good/ today/ -o strange.png
+    - hubel autoencode anomalies good/ today/ -o strange.png
 
-    - hubel autoencode anomalies classifier.hubel photos/ new-photos/ --by features
+    - hubel autoencode anomalies photos/ new-photos/ --model classifier.hubel
     """
     import json as json_
 
@@ -206,11 +209,12 @@ def anomalies(
     from hubel.commands._pictures import pictures
     from hubel.model import Model
 
-    opened = Model.load(model)
-    coder = room.load(model) if hasattr(opened.network, "encode") else None
-    read, asked = (pictures(where, opened.size, opened.channels, limit=limit, seed=seed, test=t)
-                   for where, t in ((normal, False), (suspects, True)))
+    opened = None if model is None else Model.load(model)
+    coder = room.load(model) if model is not None and hasattr(opened.network, "encode") else None
+    read = pictures(normal, opened and opened.size, opened and opened.channels, limit=limit, seed=seed)
+    asked = pictures(suspects, read.images.shape[1:3], read.images.shape[3], limit=limit, seed=seed, test=True)
     ways = {"coder": coder} if coder is not None else {"model": opened}
+    by = by or ("reconstruction" if coder is not None else None)
     judge = room.detector(read.images, by=by, quantile=quantile, seed=seed, **ways)
     found = room.anomalies(judge, asked.images, names=asked.names, **ways)
     _files.write_figure(out, found.plot())

@@ -20,7 +20,7 @@ Examples:
 
 - hubel autoencode reconstruct coder.hubel photos/ -o back/
 
-- hubel autoencode anomalies coder.hubel photos/ suspects/ -o strange.png
+- hubel autoencode anomalies photos/ suspects/ -o strange.png
 """)
 
 Coder = Annotated[Path, typer.Argument(help="An autoencoder's file, from 'hubel autoencode train'.")]
