@@ -90,6 +90,32 @@ class _AsCompose(augment.Compose):
         return repr(self.inner)
 
 
+class _WithMasks(augment.Compose):
+    """Transforms of images whose targets are masks (N, H, W), which move along."""
+
+    def __init__(self, inner: augment.Compose) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def __call__(self, x: Tensor, y: Tensor, draws: Any, masks: Tensor | None = None) -> Any:
+        none = torch.zeros(len(x), dtype=torch.long)
+        x, _, moved = self.inner(x, none, draws, y[:, None].to(torch.uint8))
+        return x, moved[:, 0].long()
+
+    def __repr__(self) -> str:
+        return f"WithMasks({self.inner!r})"
+
+
+def with_masks(how: Any, size: tuple[int, ...]) -> Any:
+    """What `training.fit` takes as `augment` where targets are masks of at most 256 classes: `how`, and masks move along."""
+    change = augment.get(how, (size[0], size[1]))
+    if change is None:
+        return None
+    if not isinstance(change, augment.Compose):
+        raise InputError("augment is a function of images alone, masks could not move along: give transforms, such as [Flip()]")
+    return _WithMasks(change)
+
+
 def reconstruction(loss: str | Loss) -> Loss:
     """The loss of outputs (N, C, H, W) in 0..1 against images, uint8 or float: 'mse', 'mae', or `loss(outputs, images)` of
     floats, giving (N,) or one mean.

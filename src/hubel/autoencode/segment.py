@@ -21,15 +21,19 @@ from torch import Tensor, nn
 from hubel import training
 from hubel.autoencode.architectures import network
 from hubel.autoencode.autoencoder import MEAN, STD, Autoencoder
+from hubel.autoencode.learning import with_masks
 from hubel.errors import InputError, ModelError
 from hubel.look.draw import Group, Shown, as_tile, sheet
 from hubel.model import Model
 from hubel.nets import EncoderDecoder, UShaped
 from hubel.pixels import as_arrays
+from hubel.training.augment import Brightness, Compose, Contrast, Flip, Rotate, ShiftColours, Zoom
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+STEPS = 600
+AUGMENT = Compose(Flip(), Rotate(15), Zoom(0.8, 1.25), Contrast(0.3), Brightness(0.2), ShiftColours(0.3))
 COLOURS = np.array([(0.10, 0.12, 0.16), (0.98, 0.75, 0.14), (0.13, 0.55, 0.96), (0.20, 0.73, 0.40), (0.90, 0.28, 0.30),
                     (0.60, 0.35, 0.85), (0.10, 0.75, 0.75), (0.95, 0.55, 0.75), (0.55, 0.40, 0.25), (0.75, 0.78, 0.80)])
 
@@ -67,12 +71,13 @@ def stages_of(coder: Autoencoder) -> nn.Sequential:
     return nn.Sequential(*stages)
 
 
-def fit_masks(model: Model, x: Any, masks: Any, *, epochs: int | None = None, batch_size: int = 16, learning_rate: float = 3e-3,
-              optimizer: Any = "adam", **options: Any) -> training.History:
+def fit_masks(model: Model, x: Any, masks: Any, *, epochs: int | None = None, batch_size: int = 16, learning_rate: float = 0.02,
+              optimizer: Any = "muon", augment: Any = "few", **options: Any) -> training.History:
     """Learn from images (as for any Model) and masks, whole numbers (N, H, W), 0..K-1, at the network's size.
 
     The loss is each pixel's cross-entropy, classes weighed by the inverse square root of how many pixels they have. epochs
-    None: as many as show 6,000 images, 100 at most. Further options go to `training.fit`.
+    None: as many as make 600 steps. augment: as for `training.fit`, masks move with their images; 'few' is `AUGMENT`, without
+    which a network learns a few pictures' colours by heart. Further options go to `training.fit`.
     """
     levels = torch.cat([(part * 255).round().to(torch.uint8) for part in model._parts(x, 256)])
     y = torch.as_tensor(np.asarray(masks)).long()
@@ -90,10 +95,12 @@ def fit_masks(model: Model, x: Any, masks: Any, *, epochs: int | None = None, ba
     def pixel_accuracy(outputs: Tensor, target: Tensor) -> Tensor:
         return (outputs.argmax(1) == target).float().flatten(1).mean(1)
 
-    epochs = min(100, max(1, 6000 // len(levels))) if epochs is None and "minutes" not in options else epochs
+    if epochs is None and "minutes" not in options:
+        epochs = max(1, round(STEPS / -(-len(levels) // batch_size)))
+    change = with_masks(AUGMENT if isinstance(augment, str) and augment == "few" else augment, tuple(levels.shape[2:]))
     model.history = training.fit(model.network, (levels, y), normalise=model.normalise, loss=loss, metrics=[pixel_accuracy],
                                  epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, optimizer=optimizer,
-                                 model=model, **options)
+                                 augment=change, model=model, **options)
     return model.history
 
 
