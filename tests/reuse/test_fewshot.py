@@ -117,4 +117,4 @@ def test_linear_scores_are_the_learners() -> None:
     for learner in (Discriminant(centre=True), NormalisedCentroid(), LogisticClassifier(), TransductivePrototypes()):
         made = learner.fit(x, y)
         centre, weight, bias = made.linear()
-        np.testing.assert_allclose(unit(unit(z) - centre) @ weight.T + bias, made.decision_function(z), rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(unit(unit(z) - centre) @ weight.T + bias, made.scores(z), rtol=1e-3, atol=1e-3)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from hubel.errors import InputError
@@ -28,7 +29,7 @@ def unit(x: np.ndarray, power: float = 1.0) -> np.ndarray:
 
 
 class Learner(ClassifierMixin, BaseEstimator):
-    """fit, decision_function (N, K), predict_proba, predict. Subclasses give `_learn(x, y)` and `_scores(x)`.
+    """fit, scores (N, K), decision_function, predict_proba, predict. Subclasses give `_learn(x, y)` and `_scores(x)`.
 
     With `centre`, the mean of the unit-length training features is taken off all, and they are brought to unit length
     again (Wang et al. 2019, 'SimpleShot', arXiv:1911.04623): what all pictures share says nothing about classes.
@@ -40,8 +41,8 @@ class Learner(ClassifierMixin, BaseEstimator):
     def fit(self, X: Any, y: Any) -> Any:
         """Learn from features X (n, D) and labels y (n,) of any type; a class with one example is enough."""
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
-        if y.dtype.kind == "f" and (y != np.round(y)).any():
-            raise ValueError(f"labels such as {y[y != np.round(y)][0]} are no classes: give whole numbers or names")
+        if y.dtype.kind == "f":  # not asked of others: it would warn of few labels a class, which are what this is for
+            check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"one class only ({self.classes_[0]!r}): give examples of two at least")
@@ -54,16 +55,23 @@ class Learner(ClassifierMixin, BaseEstimator):
         return u if self.centre_ is None else unit(u - self.centre_)
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Scores (N, K), also for two classes; their softmax is `predict_proba`."""
+        """Scores (N, K), whose softmax is `predict_proba`; of two classes, as scikit-learn has it, the second's less the
+        first's (N,)."""
+        scores = self.scores(X)
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+    def scores(self, X: Any) -> np.ndarray:
+        """Scores (N, K) of features X (N, D), however many classes there are."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=(np.float32, np.float64))
         return self._scores(self._directions(unit(X, self.power)))
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        return softmax(self.decision_function(X), axis=1)
+        return softmax(self.scores(X), axis=1)
 
     def predict(self, X: Any) -> np.ndarray:
-        return self.classes_[self.decision_function(X).argmax(axis=1)]
+        best = self.scores(X).argmax(axis=1)
+        return self.classes_[best]
 
     def linear(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(centre (D,), weight (K, D), bias (K,)): the scores are unit(unit(x) - centre) weight' + bias.
