@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -28,7 +30,7 @@ from hubel.reuse.body import feature_model, name_of
 from hubel.reuse.cache import FeatureCache, content_key
 from hubel.reuse.table import Features, Writer, check_format, writing
 
-BATCH = 32
+BATCH = 16  # photos of 224 px that one core computes fastest (2 MB of its own cache)
 SHARD = 1024  # rows a kill -9 can cost at most
 
 
@@ -135,60 +137,72 @@ def _pour(found: list[tuple[Path, str]], body: Model, store: FeatureCache, write
     """(images written, computed, features each)."""
     images = computed = width = 0
     waiting: list[tuple[bytes, np.ndarray]] = []
+    parts = [found[i : i + batch_size] for i in range(0, len(found), batch_size)]
+    one_at_a_time = threading.Lock() if body.size is None else contextlib.nullcontext()  # each size makes a fast copy of its own
 
-    def read(item: tuple[Path, str]) -> tuple[bytes, np.ndarray | None] | str:
-        try:
-            data = read_bytes(item[0])
-            key = content_key(data)
-            return key, None if key in store else decode_image(data, body.size, body.channels, name=str(item[0]))
-        except DataError as error:
-            return str(error)
+    def work(part: list[tuple[Path, str]]) -> list[_Read]:
+        torch.set_num_threads(1)  # of this thread: a batch a core is faster than all cores on one, which wait for each other
+        with one_at_a_time:
+            return _read(part, body, store, precision, batch_size)
 
-    work = ordered_map(read, found, ahead=max(batch_size, 8 * workers()))
-    part: list[tuple[tuple[Path, str], bytes, np.ndarray | None]] = []
-
-    def pour() -> None:
-        nonlocal images, computed, width
-        rows, new = _rows(part, body, store, waiting, precision, batch_size)
-        writer.add(rows, [str(path) for (path, _), _, _ in part], [label for (_, label), _, _ in part])
-        images, computed, width = images + len(rows), computed + new, rows.shape[1]
-        part.clear()
-
+    if body.size is not None:  # made here, not by several threads at once
+        body.frozen(body.preprocess(body.example(min(4, len(found)))), precision)
+    threads = torch.get_num_threads()
     try:
-        for item, result in track(work, len(found), "features"):
-            if isinstance(result, str):
-                skipped.append(Skipped(str(item[0]), result.removeprefix(f"{item[0]} ")))
+        for part, read in track(ordered_map(work, parts, ahead=2 * workers()), len(found), "features", size=lambda p: len(p[0])):
+            skipped += [Skipped(str(path), r.error.removeprefix(f"{path} ")) for (path, _), r in zip(part, read, strict=True) if r.error]
+            good = [(item, r) for item, r in zip(part, read, strict=True) if not r.error]
+            if not good:
                 continue
-            part.append((item, *result))
-            if len(part) >= batch_size:
-                pour()
-        if part:
-            pour()
+            known = iter(store.get([r.key for _, r in good if r.row is None]))
+            rows = [next(known) if r.row is None else r.row for _, r in good]
+            new = [r.row is not None for _, r in good]
+            for i in [i for i, row in enumerate(rows) if row is None]:  # its shard has been damaged since
+                (path, _), new[i] = good[i][0], True
+                rows[i] = compute(body, [decode_image(read_bytes(path), body.size, body.channels, name=str(path))], precision)[0]
+            waiting += [(r.key, row) for (_, r), row, fresh in zip(good, rows, new, strict=True) if fresh and row is not None]
+            if len(waiting) >= SHARD:
+                _flush(store, waiting)
+            table = np.stack([row for row in rows if row is not None])
+            writer.add(table, [str(path) for (path, _), _ in good], [label for (_, label), _ in good])
+            images, computed, width = images + len(table), computed + sum(new), table.shape[1]
     finally:  # Ctrl-C, too, keeps what is done
-        if waiting:
-            store.add([key for key, _ in waiting], np.stack([row for _, row in waiting]))
+        torch.set_num_threads(threads)  # what threads to come will inherit
+        _flush(store, waiting)
     return images, computed, width
 
 
-def _rows(part: list[tuple[tuple[Path, str], bytes, np.ndarray | None]], body: Model, store: FeatureCache,
-          waiting: list[tuple[bytes, np.ndarray]], precision: str, batch_size: int) -> tuple[np.ndarray, int]:
-    fresh = [(key, pixels) for _, key, pixels in part if pixels is not None]
-    known = store.get([key for _, key, _ in part])
-    new: dict[bytes, np.ndarray] = {}
+@dataclass(frozen=True)
+class _Read:
+    """One file: its content's key, and its features, or None where the cache has them; or why it cannot be read."""
+
+    key: bytes = b""
+    row: np.ndarray | None = None
+    error: str = ""
+
+
+def _read(part: list[tuple[Path, str]], body: Model, store: FeatureCache, precision: str, batch_size: int) -> list[_Read]:
+    found: list[_Read] = []
+    fresh: dict[int, np.ndarray] = {}
+    for path, _ in part:
+        try:
+            data = read_bytes(path)
+            key = content_key(data)
+            if key not in store:
+                fresh[len(found)] = decode_image(data, body.size, body.channels, name=str(path))
+            found.append(_Read(key))
+        except DataError as error:
+            found.append(_Read(error=str(error)))
     if fresh:
-        for (key, _), row in zip(fresh, compute(body, [p for _, p in fresh], precision, batch_size), strict=True):
-            new[key] = row
-        waiting += new.items()
-    lost = [i for i, (row, (_, key, _)) in enumerate(zip(known, part, strict=True)) if row is None and key not in new]
-    for i in lost:  # its shard has been damaged since
-        (path, _), key, _ = part[i]
-        image = decode_image(read_bytes(path), body.size, body.channels, name=str(path))
-        new[key] = compute(body, [image], precision, batch_size)[0]
-    if len(waiting) >= SHARD:
+        for i, row in zip(fresh, compute(body, list(fresh.values()), precision, batch_size), strict=True):
+            found[i] = _Read(found[i].key, row)
+    return found
+
+
+def _flush(store: FeatureCache, waiting: list[tuple[bytes, np.ndarray]]) -> None:
+    if waiting:
         store.add([key for key, _ in waiting], np.stack([row for _, row in waiting]))
         waiting.clear()
-    rows = np.stack([new[key] if row is None else row for row, (_, key, _) in zip(known, part, strict=True)])
-    return rows, len(fresh) + len(lost)
 
 
 def compute(body: Model, images: Sequence[np.ndarray], precision: str, batch_size: int = BATCH) -> np.ndarray:
