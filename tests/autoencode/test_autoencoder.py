@@ -10,6 +10,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -197,27 +198,33 @@ def test_another_model_is_no_autoencoder(tmp_path: Path) -> None:
 
 def test_killed_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     """kill -9 in the middle, then the same call: the same bits as without."""
-    script = textwrap.dedent("""
-        import sys, numpy as np, torch
+    recipe = textwrap.dedent("""
+        import numpy as np, torch
         from hubel import autoencode
-        torch.set_num_threads(1)
-        x = np.random.default_rng(0).integers(0, 256, (400, 8, 8, 1), dtype=np.uint8)
-        for name, checkpoint in zip(sys.argv[1::2], sys.argv[2::2]):
+        def train(checkpoint):
+            x = np.random.default_rng(0).integers(0, 256, (200, 8, 8, 1), dtype=np.uint8)
             made = autoencode.build("variational", 8, 1, 4, width=4)
-            made.fit(x, epochs=12, batch_size=20, checkpoint=checkpoint, checkpoint_seconds=0.1, verbose=0)
-            made.save(name)
+            made.fit(x, epochs=8, batch_size=20, checkpoint=checkpoint, checkpoint_seconds=0.1, verbose=0)
+            return made.network.state_dict()
     """)
-    names = [str(tmp_path / name) for name in ("parts.hubel", "parts", "whole.hubel", "whole")]
-    run = subprocess.Popen([sys.executable, "-c", script, *names[:2]])
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "parts").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    parts = tmp_path / "parts"
+    run = subprocess.Popen([sys.executable, "-c", f"{recipe}\ntorch.set_num_threads(1)\ntrain({str(parts)!r})\n"
+                                                  f"open({str(tmp_path / 'done')!r}, 'w')"])
+    deadline = time.monotonic() + 300
+    while not parts.exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
     os.kill(run.pid, signal.SIGKILL)
-    assert run.wait() == -signal.SIGKILL and not (tmp_path / "parts.hubel").exists()
-    subprocess.run([sys.executable, "-c", script, *names], check=True)
-    whole, parts = (autoencode.load(tmp_path / f"{name}.hubel") for name in ("whole", "parts"))
-    for name, value in whole.network.state_dict().items():
-        assert torch.equal(value, parts.network.state_dict()[name]), name
+    assert run.wait() == -signal.SIGKILL and not (tmp_path / "done").exists()
+    names: dict[str, Any] = {}
+    exec(recipe, names)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        whole, joined = names["train"](tmp_path / "whole"), names["train"](parts)
+    finally:
+        torch.set_num_threads(threads)
+    for name, value in whole.items():
+        assert torch.equal(value, joined[name]), name
 
 
 def test_dataset_is_streamed_and_labels_are_not_looked_at(spots: np.ndarray) -> None:
