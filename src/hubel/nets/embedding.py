@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -38,15 +39,24 @@ class Reached(Exception):
         self.value = value
 
 
-class Tap(nn.Module):
-    """Ends the forward pass with its layer's output; with no layer, with its input."""
+_passing: ContextVar[list[Tensor] | None] = ContextVar("passing", default=None)  # one for each thread
 
-    def __init__(self, layer: nn.Module | None = None) -> None:
+
+class Tap(nn.Module):
+    """Ends the forward pass with its layer's output, or with `before`, its input. While `_passing` holds a list, it notes the
+    value there and lets the pass go on. Without a layer it stands for one that is never reached."""
+
+    def __init__(self, layer: nn.Module | None = None, before: bool = False) -> None:
         super().__init__()
-        self.layer = layer
+        self.layer, self.before = layer, before
 
     def forward(self, x: Tensor) -> Tensor:
-        raise Reached(x if self.layer is None else self.layer(x))
+        kept = _passing.get()
+        if kept is None:
+            raise Reached(x if self.before or self.layer is None else self.layer(x))
+        result = x if self.layer is None else self.layer(x)
+        kept.append(x if self.before else result)
+        return result
 
 
 class Embedding(nn.Module):
@@ -58,42 +68,62 @@ class Embedding(nn.Module):
         With 'plain' features keep their length.
     size : (height, width) the network is used to, in pixels, for 'rich'; images may come in larger (`canvas`). Without it
         every view is at the images' own size.
+    own_classes : above 0, the network's probabilities of its own classes, their mean over views, are features as well: their
+        square roots (N, K), so that their distance is Hellinger's, times this. The others are at unit length then.
     """
 
-    def __init__(self, network: nn.Module, layer: str, before: bool = False, pooling: str = "mean",
-                 views: str = "plain", size: Sequence[int] | None = None) -> None:
+    def __init__(self, network: nn.Module, layer: str, before: bool = False, pooling: str = "mean", views: str = "plain",
+                 size: Sequence[int] | None = None, own_classes: float = 0.0) -> None:
         super().__init__()
         if views not in VIEWS or pooling not in POOLINGS:
             raise InputError(f"views={views!r} is one of {', '.join(VIEWS)}; pooling={pooling!r} of {', '.join(POOLINGS)}")
-        self.views, self.pooling = views, pooling
+        if not 0 <= own_classes < math.inf:
+            raise InputError(f"own_classes={own_classes}: give a weight from 0 up, such as 0.5")
+        self.views, self.pooling, self.own_classes = views, pooling, float(own_classes)
         self.size = None if size is None else (int(size[0]), int(size[1]))
         self.spec: Any = None
         about = describe(network)
         if about is not None:
             self.spec = {"name": "embedding", "classes": 0, "channels": 0, "backbone": about, "layer": layer,
                          "before": before, "pooling": pooling, "views": views,
-                         "size": None if self.size is None else list(self.size)}
+                         "size": None if self.size is None else list(self.size), "own_classes": self.own_classes}
         self.body = copy.deepcopy(network).eval()
         inner = self.body.get_submodule(layer)
-        _put(self, f"body.{layer}", Tap(None if before else inner))
+        _put(self, f"body.{layer}", Tap(inner if own_classes or not before else None, before))
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.views == "plain":
-            return self.one(x)
-        total = torch.zeros(())
+        if self.views == "plain" and not self.own_classes:
+            return self.one(x)[0]
+        total, guesses = torch.zeros(()), torch.zeros(())
         for scale, share in VIEWS[self.views]:
             seen = x if self.size is None else view(x, self.size, scale, share)
-            both = F.normalize(self.one(torch.cat([seen, seen.flip(3)])), dim=1)  # one pass, so that batch norms fold
-            total = total + both[: len(x)] + both[len(x) :]
-        return total / (2 * len(VIEWS[self.views]))
+            both = self.views != "plain"
+            features, guess = self.one(torch.cat([seen, seen.flip(3)]) if both else seen)  # one pass, so that batch norms fold
+            features = F.normalize(features, dim=1)
+            total = total + (features[: len(x)] + features[len(x) :] if both else features)
+            if guess is not None:
+                guesses = guesses + (guess[: len(x)] + guess[len(x) :] if both else guess)
+        count = len(VIEWS[self.views]) * (1 if self.views == "plain" else 2)
+        if not self.own_classes:
+            return total / count
+        # the gradient of a root at 0 is infinite: a ten-millionth is added
+        return torch.cat([F.normalize(total, dim=1).float(), self.own_classes * (guesses / count + 1e-7).sqrt()], dim=1)
 
-    def one(self, x: Tensor) -> Tensor:
-        """The pooled features (N, D) of one view."""
+    def one(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The pooled features (N, D) of one view, and where own classes are asked for, their probabilities (N, K)."""
+        if not self.own_classes:
+            try:
+                value = self.body(x)
+            except Reached as reached:
+                value = reached.value
+            return pool(value, self.pooling), None
+        kept: list[Tensor] = []
+        token = _passing.set(kept)
         try:
-            value = self.body(x)
-        except Reached as reached:
-            value = reached.value
-        return pool(value, self.pooling)
+            logits = self.body(x)
+        finally:
+            _passing.reset(token)
+        return pool(kept[0], self.pooling), logits.float().softmax(1)
 
 
 def canvas(size: tuple[int, int], views: str) -> tuple[int, int]:
@@ -147,8 +177,8 @@ def _put(root: nn.Module, name: str, new: nn.Module) -> None:
 
 @register("embedding")
 def _embedding(classes: int = 0, channels: int = 0, *, backbone: Any, layer: str, before: bool, pooling: str,
-               views: str, size: Any = None) -> nn.Module:
-    return Embedding(from_description(backbone), layer, before, pooling, views, size)
+               views: str, size: Any = None, own_classes: float = 0.0) -> nn.Module:
+    return Embedding(from_description(backbone), layer, before, pooling, views, size, own_classes)
 
 
 @register("lean")

@@ -37,13 +37,15 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         `TransductivePrototypes()`.
     views : 'plain', 'mirror' or 'rich': what each image is looked at as (see `nets.embedding.Embedding`).
     precision : as in `embed`.
+    own_classes : the weight of the network's own classes among the features (see `feature_model`); None is 0.5 for the
+        pretrained default, whose 1,000 classes say something of most pictures, and 0 for others.
 
     After `fit`: classes_, learner_ (fitted), features_ (n, D) and labels_ (n,) of the examples, body_ (the feature Model).
     """
 
     def __init__(self, model: Model | None = None, learner: Learner | None = None, views: str = "mirror",
-                 precision: str = "auto") -> None:
-        self.model, self.learner, self.views, self.precision = model, learner, views, precision
+                 precision: str = "auto", own_classes: float | None = None) -> None:
+        self.model, self.learner, self.views, self.precision, self.own_classes = model, learner, views, precision, own_classes
 
     def fit(self, images: Any, labels: Any = None, unlabelled: Any = None) -> FewShotClassifier:
         """Learn from images (a Dataset, or what `model.predict` takes) with labels (n,), one a class being enough.
@@ -72,10 +74,11 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def _body(self) -> Model:
+        weight = self.own_classes if self.own_classes is not None else 0.5 if self.model is None else 0.0
         try:
-            return feature_model(self.model, pooling="gem", views=self.views)
+            return feature_model(self.model, pooling="gem", views=self.views, own_classes=weight)
         except InputError:  # a layer before last that is not pooled
-            return feature_model(self.model, views=self.views)
+            return feature_model(self.model, views=self.views, own_classes=weight)
 
     def embed(self, images: Any) -> np.ndarray:
         """Features (N, D) of images."""
