@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,9 @@ def _pour(found: list[tuple[Path, str]], body: Model, store: FeatureCache, write
     """(images written, computed, features each)."""
     images = computed = width = 0
     waiting: list[tuple[bytes, np.ndarray]] = []
-    parts = [found[i : i + batch_size] for i in range(0, len(found), batch_size)]
+    cuts = [*range(0, max(0, len(found) - workers() * batch_size), batch_size)]
+    cuts += [*range(cuts[-1] + batch_size if cuts else 0, len(found), max(1, batch_size // 4)), len(found)]  # no core waits long at the end
+    parts = [found[a:b] for a, b in pairwise(cuts)]
     one_at_a_time = threading.Lock() if body.size is None else contextlib.nullcontext()  # each size makes a fast copy of its own
 
     def work(part: list[tuple[Path, str]]) -> list[_Read]:
