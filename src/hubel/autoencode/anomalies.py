@@ -201,17 +201,17 @@ class Anomalies(Shown):
             for i in order]}
 
     def plot(self, most: int = 12) -> Figure:
-        groups = []
+        groups, longest = [], 22 if self.back is not None else 16
         for i in np.argsort(-self.scores)[:most]:
             tiles = [as_tile(self.images[i])]
             if self.back is not None:
                 off = np.abs(self.images[i].astype(float) - self.back[i]).mean(2) / 255
                 tiles += [as_tile(self.back[i]), coloured(off, 0, 0.5, "inferno")]
-            name = self.names[i] if len(self.names[i]) <= 22 else f"...{self.names[i][-19:]}"
+            name = self.names[i] if len(self.names[i]) <= longest else f"...{self.names[i][3 - longest:]}"
             groups.append(Group(tiles, note=f"{name}\n{self.scores[i]:.3g}" + (" strange" if self.strange[i] else "")))
-        each = "image, reconstruction, difference" if self.back is not None else "image"
-        return sheet(groups, len(groups[0].tiles), 3 if self.back is not None else 6, title="The strangest images",
-                     foot=f"By {self.by}; {int(self.strange.sum())} of {len(self.images):,} are strange. Each: {each}.")
+        each = " Each: image, reconstruction, difference." if self.back is not None else ""
+        return sheet(groups, len(groups[0].tiles), 3 if self.back is not None else 4, title="The strangest images",
+                     foot=f"By {self.by}; {int(self.strange.sum())} of {len(self.images):,} are strange.{each}")
 
 
 def anomalies(found: Detector, x: Any, *, names: Any = None, coder: Autoencoder | None = None,

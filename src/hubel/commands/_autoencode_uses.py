@@ -210,8 +210,9 @@ def anomalies(
     from hubel.model import Model
 
     opened = None if model is None else Model.load(model)
-    coder = room.load(model) if model is not None and hasattr(opened.network, "encode") else None
-    read = pictures(normal, opened and opened.size, opened and opened.channels, limit=limit, seed=seed)
+    coder = room.load(model) if model is not None and hasattr(getattr(opened, "network", None), "encode") else None
+    size, channels = (None, None) if opened is None else (opened.size, opened.channels)
+    read = pictures(normal, size, channels, limit=limit, seed=seed)
     asked = pictures(suspects, read.images.shape[1:3], read.images.shape[3], limit=limit, seed=seed, test=True)
     ways = {"coder": coder} if coder is not None else {"model": opened}
     by = by or ("reconstruction" if coder is not None else None)
