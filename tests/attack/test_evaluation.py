@@ -12,26 +12,18 @@ import time
 import numpy as np
 import pytest
 import torch
+from attacked import labelled, network
 from torch import nn
 
 from hubel.attack import Expectation, distrust, pgd, robust_evaluation, sandwich, square
-from hubel.attack.square import _inside, pyramids
+from hubel.attack.square import Square, _inside, pyramids
 from hubel.errors import InputError
 
 
-def network(seed: int = 0) -> nn.Module:
-    torch.manual_seed(seed)
-    model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(),
-                          nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(64, 5)).eval()
-    with torch.no_grad():
-        model[-1].bias -= model(torch.rand(100, 1, 10, 12)).mean(0)
-    return model
-
-
 @pytest.fixture(scope="module")
-def case():
-    model, x = network(), np.random.default_rng(1).integers(0, 256, (24, 10, 12, 1)).astype(np.uint8)
-    y = model(torch.from_numpy(x.transpose(0, 3, 1, 2)).float() / 255).argmax(1).numpy()
+def case(small):
+    model, x, y = small
+    y = y.copy()
     y[3] = (y[3] + 1) % 5  # one clean error
     return model, x, y
 
@@ -48,6 +40,15 @@ def test_square_stays_in_the_ball_and_breaks_without_gradients(case, norm, eps):
     assert result.success.sum() <= white.success.sum() + 1
     again = square(model, x[::-1].copy(), y[::-1].copy(), eps, norm, steps=300, precision="float", batch_size=5)
     assert np.array_equal(again.success[::-1], result.success)
+
+
+def test_square_skips_what_changes_nothing_and_finds_the_same(case, monkeypatch):
+    model, x, y = case
+    short = square(model, x, y, "2/255", steps=300, precision="float")
+    monkeypatch.setattr(Square, "_idle", lambda self, s, which: which[:0])
+    whole = square(model, x, y, "2/255", steps=300, precision="float")
+    assert np.array_equal(short.adversarials, whole.adversarials) and np.array_equal(short.iterations, whole.iterations)
+    assert short.forwards < 0.9 * whole.forwards
 
 
 def test_squares_are_squares_and_pyramids_of_unit_length():
@@ -110,16 +111,12 @@ def test_goes_on_from_a_journal_to_the_same_verdicts(case, tmp_path):
 SCRIPT = """
 import sys, numpy as np
 sys.path.insert(0, {here!r})
-from test_evaluation import network, big
+from attacked import labelled, network
 from hubel.attack import robust_evaluation
-model, x, y = big()
+model = network()
+x, y = labelled(model, 40, 2)
 robust_evaluation(model, x, y, "linf", "1/255", check=False, progress=False, journal={journal!r})
 """
-
-
-def big():
-    model, x = network(), np.random.default_rng(2).integers(0, 256, (40, 10, 12, 1)).astype(np.uint8)
-    return model, x, model(torch.from_numpy(x.transpose(0, 3, 1, 2)).float() / 255).argmax(1).numpy()
 
 
 @pytest.mark.slow
@@ -133,7 +130,8 @@ def test_kill_9_in_the_middle_changes_nothing(tmp_path):
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    model, x, y = big()
+    model = network()
+    x, y = labelled(model, 40, 2)
     resumed = robust_evaluation(model, x, y, "linf", "1/255", check=False, progress=False, journal=journal)
     whole = robust_evaluation(model, x, y, "linf", "1/255", check=False, progress=False)
     assert np.array_equal(resumed.least, whole.least, equal_nan=True)

@@ -127,22 +127,9 @@ def test_the_box_is_respected_at_black_and_white():
     assert (change[:2] >= 0).all() and (change[2:] <= 0).all()
 
 
-def network(seed: int = 0) -> nn.Module:
-    """A random network whose classes are about equally frequent on noise."""
-    torch.manual_seed(seed)
-    model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
-                          nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
-                          nn.Linear(64, 5)).eval()
-    with torch.no_grad():
-        model[-1].bias -= model(torch.rand(100, 1, 10, 12)).mean(0)
-    return model
-
-
 @pytest.fixture(scope="module")
-def case():
-    model, x = network(), np.random.default_rng(1).integers(0, 256, (24, 10, 12, 1)).astype(np.uint8)
-    y = model(torch.from_numpy(x.transpose(0, 3, 1, 2)).float() / 255).argmax(1).numpy()
-    return model, x, y
+def case(small):
+    return small
 
 
 def test_the_fast_copy_is_tried_on_the_same_images_in_any_order(case, monkeypatch):

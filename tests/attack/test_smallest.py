@@ -180,6 +180,18 @@ def test_fab_within_a_ball_ends_there_and_breaks_what_can_be_broken():
     assert (result.distances[result.success] <= eps * (1 + 1e-5)).all()
 
 
+def test_fab_gives_up_what_is_hopeless_and_nothing_else(monkeypatch):
+    """Balls of half the distance to the border: with the rule as without it nothing breaks, in fewer passes."""
+    model, x = Linear((3, 4, 6), 5), images((3, 4, 6), 8)
+    y, best = optimum(model, x, "linf")
+    short = fab(model, x, y, "linf", eps=float(best.min()) / 2, runners_up=4)
+    reached = fab(model, x, y, "linf", eps=float(best.max()) * 1.01, runners_up=4)
+    monkeypatch.setattr("hubel.attack.fab.MARGIN", float("inf"))
+    whole = fab(model, x, y, "linf", eps=float(best.min()) / 2, runners_up=4)
+    assert not short.success.any() and not whole.success.any() and reached.success.all()
+    assert short.backwards < 0.5 * whole.backwards
+
+
 def test_errors_are_one_line():
     model, x = Linear((1, 5, 7), 2), images((1, 5, 7), 1)
     for call in (lambda: deepfool(model, x, [0], "l1"), lambda: fab(model, x, [0], "l0"),

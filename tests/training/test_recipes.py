@@ -11,7 +11,7 @@ from hubel import Model, nets, training
 from hubel.cli import run
 from hubel.errors import InputError
 from hubel.training import recipes
-from hubel.training.recipes import cifar94, mnist
+from hubel.training.recipes import cifar94, mnist, mnist_hard
 
 RNG = np.random.default_rng(0)
 
@@ -55,6 +55,16 @@ def test_the_schedule_of_cifar94_peaks_after_a_tenth_and_ends_at_nothing():
     rates = np.array([cifar94.warm_then_linear(s) for s in shares])
     assert rates[0] == pytest.approx(0.2) and shares[rates.argmax()] == pytest.approx(0.1) and rates[-1] == pytest.approx(0)
     assert rates.max() == pytest.approx(1.0) and np.abs(np.diff(rates)).max() < 0.01
+
+
+def test_thresholds_are_a_ramp_with_a_leak_and_are_not_learned():
+    layers = torch.nn.Sequential(*mnist_hard.thresholds(4))
+    x = torch.rand(3, 4, 5, 5, requires_grad=True)
+    ramp = ((x - 0.3) / 0.4).clamp(0, 1)
+    torch.testing.assert_close(layers(x), 4 * (0.97 * ramp + 0.03 * x) - 2)
+    (slope,) = torch.autograd.grad(layers(x).sum(), x)
+    assert slope.min() > 0.1, "a gradient leads everywhere"
+    assert not any(p.requires_grad for p in layers.parameters())
 
 
 def test_predictions_are_averaged_over_six_views(small):

@@ -16,7 +16,7 @@ from hubel.attack.planes import onto
 from hubel.attack.result import AttackResult
 from hubel.attack.running import attack
 from hubel.attack.tasks import Points, Task
-from hubel.attack.threat import TINY, dual_length, norm_name, rows
+from hubel.attack.threat import norm_name, rows
 from hubel.errors import InputError
 
 ASKED = 3  # slopes taken in a look
@@ -73,10 +73,9 @@ class DeepFool:
 
     def update(self, s: State, seen: Seen) -> None:
         assert seen.loss is not None and seen.gradient is not None
-        value, w = nearest_border(seen.loss, seen.gradient, self.norm)
+        value, w, slopes = nearest_border(seen.loss, seen.gradient, self.norm)
         step = onto(s["z"], w, -value + 1e-6 * value.abs(), self.norm)
-        if seen.loss.ndim == 2:
-            slopes = dual_length(seen.gradient.flatten(0, 1), self.norm).view_as(seen.loss).clamp_min(TINY)
+        if slopes is not None:
             s["slopes"] = s["slopes"].scatter(1, s["asked"], slopes)
             k = min(self.candidates, seen.logits.shape[1] - 1)
             gaps = seen.logits.gather(1, s["classes"][:, :k]) - seen.logits.gather(1, s["y"].view(-1, 1))

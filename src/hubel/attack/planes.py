@@ -32,17 +32,19 @@ def onto(q: Tensor, w: Tensor, c: Tensor, norm: str) -> Tensor:
 
 def _together(size: Tensor, room: Tensor, c: Tensor, k: int) -> Tensor:
     weight = torch.ones_like(size) if k == 0 else size
-    multiplier = c / (size * weight).sum(dim=1).clamp_min(TINY)
+    limit = room / weight.clamp_min(TINY)  # the multiplier at which a value has come to the end of its room
+    slopes, ends = size * weight, size * room
+    multiplier = c / slopes.sum(dim=1).clamp_min(TINY)
     for _ in range(NEWTON):
-        free = multiplier.view(-1, 1) * weight < room
-        clipped = torch.where(free, torch.zeros_like(size), size * room).sum(dim=1)
-        slope = torch.where(free, size * weight, torch.zeros_like(size)).sum(dim=1)
-        better = torch.where(slope > TINY, (c - clipped) / slope.clamp_min(TINY), torch.full_like(c, torch.inf))
+        free = multiplier.view(-1, 1) < limit
+        clipped = torch.where(free, 0.0, ends).sum(dim=1)
+        slope = torch.where(free, slopes, 0.0).sum(dim=1)
+        better = torch.where(slope > TINY, (c - clipped) / slope.clamp_min(TINY), torch.inf)
         better = torch.maximum(better, multiplier)
         if bool((better <= multiplier * (1 + 1e-6)).all()):
             break
         multiplier = better
-    moved = torch.where(weight > 0, multiplier.view(-1, 1) * weight, torch.zeros_like(weight))
+    moved = torch.where(weight > 0, multiplier.view(-1, 1) * weight, 0.0)
     return torch.minimum(moved, room) * (size > 0)
 
 

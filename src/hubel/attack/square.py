@@ -70,26 +70,41 @@ class Square:
         better = value > s["best_loss"]
         s["best_loss"] = torch.where(better, value, s["best_loss"])
         s["best"] = torch.where(rows(better, seen.q), seen.q, s["best"])
-        luck = self._luck(s)
-        h, w = s["x"].shape[2:]
-        side = self._sides(s["t"], h, w)
-        if self.norm == "linf":
-            d = _inside(luck[:, 0], luck[:, 1], side, h, w) * _signs(luck[:, 5:])[:, :, None, None] * 2 * rows(s["eps"], seen.q)
-            q = s["best"] + d
-        else:
-            q = s["best"].clone()
-            for each in side.unique().tolist():
-                which = torch.nonzero(side == each).flatten()
-                q[which] = _moved(s["best"][which], s["x"][which], s["eps"][which], luck[which], int(each), self.norm)
-        s["candidate"] = project(q, s["x"], s["eps"], self.norm)
+        which = torch.arange(len(value))
+        while len(which):
+            s["candidate"][which] = self._candidates(s, which)
+            which = self._idle(s, which)
+            s["t"][which] += 1
 
-    def _luck(self, s: State) -> Tensor:
+    def _idle(self, s: State, which: Tensor) -> Tensor:
+        """Return those of rows `which` whose squares change nothing: the answer to that query is known."""
+        same = (s["candidate"][which] == s["best"][which]).flatten(1).all(dim=1)
+        return which[same & (s["t"][which] + 2 < self.looks)]
+
+    def _candidates(self, s: State, which: Tensor) -> Tensor:
+        """Return what rows `which` try next: their best points, changed in a square."""
+        every = len(which) == len(s["t"])
+        best, x, eps, t = (s[name] if every else s[name][which] for name in ("best", "x", "eps", "t"))
+        luck = self._luck(s, which)
+        h, w = x.shape[2:]
+        side = self._sides(t, h, w)
+        if self.norm == "linf":
+            d = _inside(luck[:, 0], luck[:, 1], side, h, w) * _signs(luck[:, 5:])[:, :, None, None] * 2 * rows(eps, x)
+            q = best + d
+        else:
+            q = best.clone()
+            for each in side.unique().tolist():
+                of = torch.nonzero(side == each).flatten()
+                q[of] = _moved(best[of], x[of], eps[of], luck[of], int(each), self.norm)
+        return project(q, x, eps, self.norm)
+
+    def _luck(self, s: State, which: Tensor) -> Tensor:
         """Return each row's random numbers of this query, uniform in 0..1: two places (0-1, 2-3), turned or not (4), signs."""
-        at = s["t"] % BLOCK
-        for i in torch.nonzero(at == 0).flatten().tolist():
+        at = s["t"][which] % BLOCK
+        for i in which[at == 0].tolist():
             source = stream(int(s["key"][i]), "square", int(s["run"][i]), int(s["t"][i]))
             s["luck"][i] = torch.rand(s["luck"].shape[1:], generator=source)
-        return s["luck"][torch.arange(len(at)), at]
+        return s["luck"][which, at]
 
     def _sides(self, t: Tensor, h: int, w: int) -> Tensor:
         """Return the sides (n,) of the squares after t queries."""

@@ -11,7 +11,7 @@ from hubel.attack.tasks import Hit, Points, Task
 from hubel.attack.threat import on_levels
 
 OUTWARDS = (1.0, 1.01, 1.03, 1.1, 1.3)
-LOOKS, NEAR = 7, 0.004  # how often the line is looked at within the first success, and how close to the border is enough
+LOOKS, NEAR = 7, 0.004  # how often the line is looked at within the first success at most, and how near the border is enough
 
 
 def confirmed(subject: Subject, points: Points, task: Task, point: Tensor, step: int) -> Hit | None:
@@ -35,7 +35,8 @@ def settle(subject: Subject, points: Points, task: Task, point: Tensor, step: in
     """Return the smallest confirmed hit found on the line from the original through `point`; None if there is none.
 
     The search may have run in low precision, and the point need not consist of whole levels: so a little further out is
-    tried where it fails; where it holds, the border is looked for further in, by false position (the Illinois rule).
+    tried where it fails; where it holds, the border is looked for further in, by false position (the Illinois rule),
+    aiming a hair beyond it and never nearer to either end than NEAR, so that the last two looks enclose it.
     """
     x = points.x[task.index]
     any_size = torch.tensor([torch.inf])
@@ -45,7 +46,10 @@ def settle(subject: Subject, points: Points, task: Task, point: Tensor, step: in
         q = on_levels(q[None], x[None], any_size, points.norm)[0] if points.exact else q
         return _judged(subject, points, task, q, step)
 
-    below, lacks = 0.0, 0.0  # the largest scale known to fail, and its margin; 0 stands for not measured
+    index = torch.tensor([task.index])
+    wanted = None if points.targets is None else points.targets[index]
+    below = 0.0  # the largest scale known to fail, and its margin: of the original the fast copy's will do
+    lacks = min(float(margin(subject.look(x[None]), points.y[index], wanted)), -1e-3)
     for outer in OUTWARDS:
         best, gap = at(outer)
         if best is not None:
@@ -58,13 +62,12 @@ def settle(subject: Subject, points: Points, task: Task, point: Tensor, step: in
     above, has = outer, gap
     steps = 0
     while above - below > NEAR * above and steps < LOOKS:
-        if lacks < 0:
-            middle = below + (above - below) * min(max(lacks / (lacks - has), 0.1), 0.95)
-        else:
-            middle = above * (0.98 if steps == 0 else 0.9 if steps == 1 else 0.6)
+        least = 0.9 * NEAR * above
+        guess = below + (above - below) * lacks / (lacks - has - 1e-9)
+        middle = min(max(guess + 0.25 * NEAR * above, below + least), above - least)
         hit, gap = at(middle)
         if hit is None:
-            below, lacks, has = middle, gap, has / 2
+            below, lacks, has = middle, min(gap, -1e-9), has / 2
         else:
             best = hit if hit.distance < best.distance else best
             above, has, lacks = middle, gap, lacks / 2

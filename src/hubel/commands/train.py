@@ -16,7 +16,7 @@ def train(
                                                   show_default="as long as it is worth")] = None,
     epochs: Annotated[int | None, typer.Option(help="How often every image is seen.",
                                                show_default="by the number of images")] = None,
-    recipe: Annotated[str | None, typer.Option(help="Follow one of Hubel's fast runs: mnist, mnist_fine, cifar94.",
+    recipe: Annotated[str | None, typer.Option(help="Follow one of Hubel's fast runs: mnist, mnist_fine, mnist_hard, cifar94.",
                                                show_default="by the kind and number of images")] = None,
     harden: Annotated[str | None, typer.Option(help="Train against perturbations of this size, such as 8/255.",
                                                show_default="not")] = None,
@@ -43,6 +43,8 @@ def train(
     - hubel train mnist/ --minutes 2
 
     - hubel train mnist/ --recipe mnist
+
+    - hubel train mnist/ --recipe mnist_hard -o hard.hubel
 
     - hubel train photos/ --harden 4/255 --harden-with trades
 
