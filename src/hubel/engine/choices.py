@@ -15,15 +15,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from hubel.caching import cache_folder
 from hubel.engine.settings import settings
 
 _known: dict[str, bool] = {}
-
-
-def cache_folder() -> Path:
-    """Return Hubel's cache folder: the environment variable HUBEL_CACHE, else the user's cache directory."""
-    given = os.environ.get("HUBEL_CACHE")
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hubel"
 
 
 def choose(question: str, network: nn.Module, sample: Tensor, decide: Callable[[], bool]) -> bool:

@@ -5,7 +5,6 @@ Figures are 4.8 inches wide (a phone's width at 200 dpi), text is never below 7.
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 from collections.abc import Sequence
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from hubel.dataurl import data_url
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +44,7 @@ class Group:
 
 
 def data_uri(figure: Figure, dpi: int = 200) -> str:
-    return "data:image/png;base64," + base64.b64encode(png(figure, dpi)).decode()
+    return data_url(png(figure, dpi), "image/png")
 
 
 def png(figure: Figure, dpi: int = 200) -> bytes:

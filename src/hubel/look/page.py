@@ -4,12 +4,12 @@ draw.
 
 from __future__ import annotations
 
-import base64
 import html
 import json
 from pathlib import Path
 from typing import Any
 
+from hubel.dataurl import data_url
 from hubel.look.draw import png
 from hubel.replacing import replacing
 
@@ -32,7 +32,7 @@ def write_page(folder: Path, title: str, results: dict[str, Any], listed: Any, c
         _write(folder / f"{name}.png", picture)
         facts[name] = result.to_dict()
         parts.append(f'<h2>{html.escape(name.replace("_", " "))}</h2><img alt="{html.escape(name)}" '
-                     f'src="data:image/png;base64,{base64.b64encode(picture).decode()}">')
+                     f'src="{data_url(picture, "image/png")}">')
         addresses = facts[name].get("addresses", [])
         if addresses:
             rows = "".join(f"<tr><td><code>{html.escape(a)}</code></td><td><code>{html.escape(command)} --unit {unit}</code>"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hubel.dataurl import data_url
 from hubel.errors import InputError
 from hubel.look.draw import INK, MUTED, Group, Shown, canvas, sheet
 from hubel.replacing import replacing
@@ -195,7 +196,6 @@ def _tiles(files: Sequence[str], chosen: Sequence[int]) -> list[np.ndarray]:
 
 
 def _uri(file: str, side: int) -> str:
-    import base64
 
     import simplejpeg
 
@@ -203,7 +203,7 @@ def _uri(file: str, side: int) -> str:
     if picture is None:
         return ""
     data = simplejpeg.encode_jpeg(np.ascontiguousarray((picture * 255).round().astype(np.uint8)), quality=72)
-    return "data:image/jpeg;base64," + base64.b64encode(data).decode()
+    return data_url(data, "image/jpeg")
 
 
 def _colour(cluster: int) -> str:

@@ -5,7 +5,6 @@ Depends on markupsafe and, for pictures, on the folder of the study.
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup, escape
+
+from hubel.dataurl import data_url
 
 Facts = dict[str, Any]
 
@@ -62,7 +63,7 @@ class Pictures:
             data = path.read_bytes()
         except OSError:
             return None
-        return f"data:{_MEDIA[path.suffix]};base64,{base64.b64encode(data).decode()}"
+        return data_url(data, _MEDIA[path.suffix])
 
     def image(self, name: str | None, alt: str, small: bool = False) -> Markup:
         """`small` pictures of a few pixels are enlarged without smoothing."""
