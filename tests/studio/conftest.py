@@ -34,7 +34,7 @@ def stock(work) -> Stock:
     return Stock(work=work)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(work, trained) -> Iterator[str]:
     """The studio in a process of its own, on the small digits model and the built-in pictures: its URL."""
     code = ("import sys; from pathlib import Path; from hubel.studio import launch; "

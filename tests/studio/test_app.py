@@ -67,8 +67,28 @@ def test_a_model_that_is_not_there_is_said_at_once(capsys, tmp_path, monkeypatch
 
 
 def test_it_imports_no_torch_before_it_serves():
-    code = ("import sys; from hubel.studio.app import build; from hubel.studio.stock import Stock; build(Stock()); "
-            "print('torch' in sys.modules)")
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip().endswith("False")
+    code = ("import sys; from hubel.studio import build; from hubel.studio.stock import Stock; build(Stock()); "
+            "print('torch' in sys.modules, 'pandas' in sys.modules)")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip().endswith("False False")
+
+
+def test_gradio_is_whole_when_what_it_needs_is_put_off():
+    code = ("from hubel.studio.lighter import import_gradio; import_gradio(); import sys, gradio as gr; assert 'pandas' not in sys.modules; "
+            "import pandas; frame = gr.DataFrame().postprocess(pandas.DataFrame({'a': [1, 2]})); print(frame.headers, frame.data, "
+            "gr.external.external_utils.HfApi.__name__)")
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "['a'] [[1], [2]] HfApi"
+
+
+def test_what_is_computed_ahead_is_what_the_view_shows(stock):
+    from hubel.studio import filtering
+    from hubel.studio.ahead import Ahead
+
+    with Ahead() as ahead:
+        given = ahead.result(120)
+    s, picture = filtering.Filter(), stock.pictures[stock.pictures.first]
+    shown = filtering.look_through(picture, s)
+    assert given is not None and {**given["lens"], "ahead": None} == {**shown.lens, "ahead": None}
+    assert given["sums"] == filtering.explain(picture, shown.found, s, *shown.lens["at"])[0]
 
 

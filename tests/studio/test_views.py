@@ -41,7 +41,7 @@ def test_break_shows_what_its_python_and_command_line_find(stock, trained, tmp_p
     monkeypatch.chdir(tmp_path)
     found = executed(how.python)["found"]
     assert np.array_equal(found.image, broken.found.image)
-    assert np.abs(broken.noisy.astype(int) - picture.pixels).max() == 16  # the control is as large as the change may be
+    assert np.abs(broken.control.noisy.astype(int) - picture.pixels).max() == 16  # the control is as large as the change may be
     page = breaking.page(broken, picture)
     assert as_png(broken.found.result.adversarials[0]) in sources(page)
     Image.fromarray(picture.pixels[..., 0]).save(tmp_path / picture.file)

@@ -1,14 +1,11 @@
 """The studio as a web app: tabs put together, limits set, served. Depends on Gradio and on every view.
 
-    hubel.studio.launch()                      # http://127.0.0.1:7860, on the built-in model and pictures
-    hubel.studio.launch("flowers.hubel", ["photos/"], port=8000)
+`hubel.studio.launch` calls it, having imported Gradio.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -16,13 +13,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before Gradio is imported: nothing is sent anywhere
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
 import gradio as gr
 
 from hubel.loopback import is_loopback
 from hubel.studio import limits, parts
+from hubel.studio.ahead import Ahead
 from hubel.studio.links import from_query
 from hubel.studio.parts import Update, View
 from hubel.studio.stock import Stock
@@ -32,8 +27,9 @@ TABS = (("filter", "Filter"), ("train", "Train"), ("look", "Look"), ("breaking",
 SEARCH = "() => window.hubelSearch"  # as it was when the page came: opening a tab changes the address
 
 
-def build(stock: Stock) -> gr.Blocks:
-    """Return the app. A view is computed when it is first opened, so that none waits for another."""
+def build(stock: Stock, ahead: Ahead | None = None) -> gr.Blocks:
+    """Return the app. A view is computed when it is first opened, so that none waits for another; the first one's may come `ahead`."""
+    views: list[View] = []
     with gr.Blocks(title="Hubel studio", analytics_enabled=False, fill_width=True) as app:
         gr.HTML('<header class="hb-top"><h1>Hubel studio</h1><p>Convolutional networks: filter, train, look inside, break, '
                 "reuse, encode, and test what is claimed of them. Everything stays on this machine.</p></header>")
@@ -43,7 +39,9 @@ def build(stock: Stock) -> gr.Blocks:
                 with gr.Tab(title, id=module) as tab:
                     view = import_module(f"hubel.studio.{module}").build(stock)
                     view.tab = tab
-                    _wire(app, view, stock, search)
+                    views.append(view)
+        for view in views:
+            _wire(app, view, stock, search, ahead)
         app.load(_tab_of, [search], [tabs], js=SEARCH, show_progress="hidden")
 
         def closed(request: gr.Request) -> None:
@@ -59,10 +57,11 @@ def _tab_of(search: str) -> Any:
     return gr.update(selected=names[wanted]) if wanted in names else gr.skip()
 
 
-def _wire(app: gr.Blocks, view: View, stock: Stock, search: Any) -> None:
+def _wire(app: gr.Blocks, view: View, stock: Stock, search: Any, ahead: Ahead | None) -> None:
     """Open the view when the page's link asks for it, or when its tab is first chosen."""
     name = view.settings.TAB
     first = name == "filter"
+    filled = ahead is not None and bool(view.ahead) and _fill(view, ahead.result())
 
     def shown(request: gr.Request, query: dict[str, str]) -> Iterator[Update]:
         stock.sessions[request.session_hash].kept[f"opened {name}"] = True
@@ -76,7 +75,11 @@ def _wire(app: gr.Blocks, view: View, stock: Stock, search: Any) -> None:
 
     def on_load(request: gr.Request, text: str) -> Iterator[Update]:
         query = dict(parse_qsl(text.lstrip("?")))
-        if query.get("tab", "filter" if first else None) == name:
+        if view.ahead and not query and ahead is not None and (given := ahead.result(5.0)) is not None:
+            stock.sessions[request.session_hash].kept[f"opened {name}"] = True
+            yield {view.status: ""} if filled else {view.ahead[part]: value for part, value in given.items()}
+            threading.Thread(target=_warm, daemon=True).start()
+        elif query.get("tab", "filter" if first else None) == name:
             yield from shown(request, query)
         else:
             yield {view.status: gr.skip()}
@@ -95,17 +98,25 @@ def _wire(app: gr.Blocks, view: View, stock: Stock, search: Any) -> None:
     view.tab.select(answer(on_select), None, view.outputs, show_progress="hidden")
 
 
-def launch(model: str | None = None, data: Sequence[str] = (), *, host: str = "127.0.0.1", port: int | None = None,
-           auth: str | None = None, work: Path | None = None, inbrowser: bool = False, block: bool = True) -> gr.Blocks:
-    """Start the studio; with `block` until Ctrl-C. `auth` 'user:password' is needed for any host but this machine's own.
+def _fill(view: View, given: dict[str, Any] | None) -> bool:
+    """Put a view's values into the page itself, if they are there."""
+    for part, value in (given or {}).items():
+        view.ahead[part].value = value
+    return given is not None
 
-    Raises InputError for such a host without one, ModelError and DataError for a model or data that are not there.
-    """
+
+def prepare(model: str | None, data: Sequence[str], host: str, auth: str | None, work: Path | None) -> tuple[Stock, tuple[str, str] | None]:
+    """Return the stock and the user that is let in; raises InputError, ModelError, DataError (see `hubel.studio.launch`)."""
     user = limits.check_host(host, auth)
     stock = Stock(model, data, work)
     if model is not None:
         stock.shared(stock.first_model)
-    app = build(stock)
+    return stock, user
+
+
+def serve(stock: Stock, *, host: str, port: int | None, user: tuple[str, str] | None, inbrowser: bool, block: bool, ahead: Ahead) -> gr.Blocks:
+    """Start the server; with `block` until Ctrl-C."""
+    app = build(stock, ahead)
     app.queue(default_concurrency_limit=8, max_size=64)
     app.launch(
         server_name=host, server_port=port, auth=user, inbrowser=inbrowser, prevent_thread_lock=True, quiet=True, share=False,
@@ -113,20 +124,15 @@ def launch(model: str | None = None, data: Sequence[str] = (), *, host: str = "1
         max_file_size=limits.MAX_FILE, allowed_paths=[], blocked_paths=[str(Path.home())], theme=_theme(),
         css=(STATIC / "studio.css").read_text("utf-8"), js=_LIGHT, head=_HEAD, app_kwargs={"middleware": _middleware(host)})
     print(f"Hubel studio: {app.local_url}   (Ctrl-C ends it)", flush=True)
-    threading.Thread(target=_warm, daemon=True).start()
     if block:
         app.block_thread()
     return app
 
 
+@functools.cache
 def _warm() -> None:
-    """Import what the first views need while the browser still loads the page; what fails here will say so when it is asked for."""
-    with contextlib.suppress(Exception):
-        import numpy as np
-
-        from hubel.features.filters import apply_filter
-
-        apply_filter("sobel", np.zeros((64, 64, 3), np.uint8), angle=90)
+    """Import what the filters need, once a page shows what came with it: before that it would have kept the page waiting."""
+    import hubel.features.filters  # noqa: F401
 
 
 _LIGHT = "() => { document.body.classList.remove('dark'); document.documentElement.lang = 'en'; }"

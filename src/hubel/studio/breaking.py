@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import html
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import gradio as gr
 import numpy as np
 
+from hubel.dataurl import data_url
 from hubel.errors import InputError
 from hubel.studio import parts, widgets
-from hubel.studio.links import Again, Settings, command, setting, to_query
+from hubel.studio.links import Again, Settings, again_value, command, setting, to_query
 from hubel.studio.parts import Update, View
 from hubel.studio.pictures import Picture, as_png, uri
 from hubel.studio.prediction import class_choices, likeliest, link_of, opening, short
@@ -39,28 +39,53 @@ VIEW = Break
 
 
 @dataclass(frozen=True)
-class Broken:
-    """What was found: the attack's Demonstration, noise of the same size, what noise does, and all predictions."""
+class Control:
+    """The image as the model takes it, uint8 (H, W, C); noise of one size on it; how often noise changes the answer; predictions (2, K)."""
 
-    found: Any
+    original: np.ndarray
     noisy: np.ndarray
     noise_changed: float
-    probabilities: np.ndarray  # (3, K): original, adversarial, noisy
+    probabilities: np.ndarray
 
 
-def attempt(model: Any, picture: Picture, s: Break, eps: str | None) -> Broken:
-    """Attack a picture at one size (or, with None, at sizes upwards until one does it) and at random."""
-    from hubel.attack import demonstrate, noise, noisy
+@dataclass(frozen=True)
+class Broken:
+    """What was found: the attack's Demonstration, what it predicts of it (K,), and noise of the same size."""
+
+    found: Any
+    probabilities: np.ndarray
+    control: Control
+
+
+def control_of(model: Any, picture: Picture, size: str, seed: int) -> Control:
+    """Change a picture at random."""
+    from hubel.attack import noise, noisy
+    from hubel.pixels import as_arrays
+
+    x = model.prepare(picture.pixels)
+    label = [int(model.logits(x)[0].argmax())]
+    random = noisy(model, x, label, size, kind="sign", seed=seed)[0]
+    changed = noise(model, x, label, size, kind="sign", draws=DRAWS, seed=seed, progress=False).changed
+    original = as_arrays(x)[0]
+    return Control(original, random, float(changed[0]), model.predict([original, random]))
+
+
+def attempt(model: Any, picture: Picture, s: Break, eps: str | None, early: Callable[[Control], None] = lambda control: None) -> Broken:
+    """Attack a picture at one size (or, with None, at sizes upwards until one does it) and at random.
+
+    A search that finds nothing takes longest: `early` is given what there is to see before it.
+    """
+    from hubel.attack import demonstrate
 
     if s.target and s.target not in model.classes:
         raise InputError(f"the model has no class {s.target!r}: choose another target")
+    if eps is not None:
+        control = control_of(model, picture, eps, s.seed)
+        early(control)
     found = demonstrate(model, picture.pixels, s.target or None, eps, seed=s.seed)
-    r = found.result
-    size = f"{round(found.tried[-1] * 255)}/255"
-    label = [int(r.labels[0])]
-    random = noisy(model, r.originals, label, size, kind="sign", seed=s.seed)
-    changed = noise(model, r.originals, label, size, kind="sign", draws=DRAWS, seed=s.seed, progress=False).changed
-    return Broken(found, random[0], float(changed[0]), model.predict([r.originals[0], r.adversarials[0], random[0]]))
+    if eps is None:
+        control = control_of(model, picture, f"{round(found.tried[-1] * 255)}/255", s.seed)
+    return Broken(found, model.predict(found.result.adversarials[0]), control)
 
 
 def again(stock: Stock, picture: Picture, s: Break, least: bool = False) -> Again:
@@ -78,30 +103,42 @@ def page(broken: Broken, picture: Picture) -> str:
     from hubel.attack.draw import magnified
 
     r = broken.found.result
-    small = max(r.originals.shape[1:3]) <= 64
     before, after = short(r.classes[r.predicted_before[0]]), short(r.classes[r.predicted_after[0]])
-    levels = round(broken.found.tried[-1] * 255)
-    rows = [likeliest(r.classes, p) for p in broken.probabilities]
-    wrong = {name: "hb-wrong" for name, _ in rows[1] if name == after} if broken.found.success else {}
+    rows = likeliest(r.classes, broken.probabilities[0])
+    wrong = {name: "hb-wrong" for name, _ in rows if name == after} if broken.found.success else {}
     change, times = magnified(r.originals[0], r.adversarials[0])
-    save = base64.b64encode(as_png(r.adversarials[0])).decode()
+    save = data_url(as_png(r.adversarials[0]), "image/png")
     stem = picture.file.rpartition("/")[2].rpartition(".")[0]
-    link = (f'<a class="hb-save" download="{html.escape(stem)}-adversarial.png" href="data:image/png;base64,{save}">Save the PNG</a>'
+    link = (f'<a class="hb-save" download="{html.escape(stem)}-adversarial.png" href="{save}">Save the PNG</a>'
             if broken.found.success else "")
-    shown = [
-        parts.figure(uri(r.originals[0]), "Original", parts.predictions(rows[0]), small=small),
-        parts.figure(uri(np.round(change * 255).astype(np.uint8)), f"The change, × {times:g}", "around mid-grey: what is grey stayed as it was",
-                     small=small),
-        parts.figure(uri(r.adversarials[0]), "Original + change", parts.predictions(rows[1], wrong) + link, small=small),
-        parts.figure(uri(broken.noisy), "Original + noise of the same size", parts.predictions(rows[2]), small=small)]
-    return verdict(broken, before, after, levels) + parts.figures(shown)
+    found = (uri(np.round(change * 255).astype(np.uint8)), f"The change, × {times:g}", "around mid-grey: what is grey stayed as it was"), (
+        uri(r.adversarials[0]), "Original + change", parts.predictions(rows, wrong) + link)
+    return verdict(broken, before, after, round(broken.found.tried[-1] * 255)) + _four(broken.control, r.classes, found)
+
+
+def page_before(control: Control, classes: tuple[str, ...], levels: int) -> str:
+    """What there is to see while the search goes on."""
+    blank = uri(np.full_like(control.original, 128))
+    found = (blank, "The change", "is being searched for"), (uri(control.original), "Original + change", "")
+    return f'<p class="hb-verdict">Searching for a change of at most {levels} of 255 levels. {_of_noise(control)}</p>' + _four(control, classes, found)
+
+
+def _four(control: Control, classes: tuple[str, ...], found: tuple[tuple[str, str, str], tuple[str, str, str]]) -> str:
+    small = max(control.original.shape[:2]) <= 64
+    before, noisy = (parts.predictions(likeliest(classes, p)) for p in control.probabilities)
+    shown = ((uri(control.original), "Original", before), *found, (uri(control.noisy), "Original + noise of the same size", noisy))
+    return parts.figures([parts.figure(*figure, small=small) for figure in shown])
+
+
+def _of_noise(control: Control) -> str:
+    random = round(control.noise_changed * DRAWS)
+    return (f"Noise of the same size changes the answer in {random} of {DRAWS} draws." if random else
+            f"Noise of the same size changes nothing, in {DRAWS} draws.")
 
 
 def verdict(broken: Broken, before: str, after: str, levels: int) -> str:
     r = broken.found.result
-    random = round(broken.noise_changed * DRAWS)
-    control = (f"Noise of the same size changes the answer in {random} of {DRAWS} draws." if random else
-               f"Noise of the same size changes nothing, in {DRAWS} draws.")
+    control = _of_noise(broken.control)
     if not broken.found.success:
         aim = "" if r.targets is None else f" into {html.escape(short(r.classes[r.targets[0]]))}"
         return (f'<p class="hb-verdict"><b class="hb-good">{html.escape(before)}</b> ({r.confidence_before[0]:.0%}) withstood: no change of '
@@ -145,16 +182,17 @@ def build(stock: Stock) -> View:
             session.kept["break dressed"] = dressed
             yield {target: gr.update(choices=[("anything else", ""), *class_choices(own)], value=s.target), eps: s.eps,
                    model: gr.update(value=s.model, choices=list(stock.models)), seed: s.seed,
-                   picked: parts.choices(stock, s.picture, "break-picture", model=own), footer: parts.again_value(s, again(stock, picture, s))}
+                   picked: parts.choices(stock, s.picture, "break-picture", model=own), footer: again_value(s, again(stock, picture, s))}
         size = None if least else f"{s.eps}/255"
-        for step in parts.follow(session.run("break", lambda: attempt(own, picture, s, size), "searching"), line, stop):
+        early: list[Control] = []
+        for step in parts.follow(session.run("break", lambda: attempt(own, picture, s, size, early.append), "searching"), line, stop):
             if not isinstance(step, Done):
-                yield step
+                yield {**step, shown: page_before(early.pop(), own.classes, s.eps)} if early else step
                 continue
             tried = round(step.value.found.tried[-1] * 255)
             now = replace(s, eps=tried)
             yield {shown: page(step.value, picture), line: parts.said(" ".join(complaints), "error"), stop: gr.update(visible=False),
-                   eps: tried, footer: parts.again_value(now, again(stock, picture, now))}
+                   eps: tried, footer: again_value(now, again(stock, picture, now))}
 
     def changed(request: gr.Request, *values: Any) -> Iterator[Update]:
         yield from show(request, read(dict(zip(inputs, values, strict=True))))

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import gradio as gr
 
 from hubel.studio import parts
-from hubel.studio.links import Again, Settings, command, setting, to_query
+from hubel.studio.links import Again, Settings, again_value, command, setting, to_query
 from hubel.studio.parts import Update, View
 from hubel.studio.sessions import Done
 from hubel.studio.stock import Stock
@@ -88,7 +88,7 @@ def build(stock: Stock) -> View:
         names = [(f"{c.number}. {c.title}", c.name) for c in known]
         return s, chosen, {claim: gr.update(choices=names, value=s.claim), size: s.size, seed: s.seed, said: statement(chosen),
                            cost: f'<p class="hb-rule">{html.escape(SIZES[s.size])}, about {chosen.cost(s.size):.0f} s of one core</p>',
-                           footer: parts.again_value(s, again(s))}
+                           footer: again_value(s, again(s))}
 
     def show(request: gr.Request, s: Claims) -> Iterator[Update]:
         s, _, update = dressed(s)
@@ -103,7 +103,7 @@ def build(stock: Stock) -> View:
         s = replace(s, run=True)
         steps = session.run("claims", lambda: page(phenomena.run(s.claim, s.size, s.seed)), "measuring", alone=False)
         for step in parts.follow(steps, line, stop):
-            yield {shown: step.value, line: "", stop: gr.update(visible=False), footer: parts.again_value(s, again(s))} if isinstance(step, Done) else step
+            yield {shown: step.value, line: "", stop: gr.update(visible=False), footer: again_value(s, again(s))} if isinstance(step, Done) else step
 
     def changed(request: gr.Request, *values: Any) -> Iterator[Update]:
         yield {**dressed(read(dict(zip(inputs, values, strict=True))))[2], shown: ""}

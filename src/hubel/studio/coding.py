@@ -5,7 +5,6 @@ Depends on autoencode, which does all of it; on features for PSNR, on links.
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from hubel.dataurl import data_url
 from hubel.errors import InputError, ModelError
 from hubel.studio import limits, parts
 from hubel.studio.links import Again, Settings, command, setting, to_query
@@ -72,7 +72,7 @@ def _psnr(a: np.ndarray, b: np.ndarray) -> str:
 
 
 def _save(pixels: np.ndarray, name: str) -> str:
-    return f'<a download="{name}" href="data:image/png;base64,{base64.b64encode(as_png(pixels)).decode()}">{name}</a>'
+    return f'<a download="{name}" href="{data_url(as_png(pixels), "image/png")}">{name}</a>'
 
 
 def _reads(code: str) -> str:
@@ -162,7 +162,7 @@ def compressed(picture: Picture, s: Encode) -> tuple[str, Again]:
     jpeg, quality = jpeg_within(image, len(data))
     other = decode_image(jpeg, channels=image.shape[2])
     rate = 8 / image.shape[0] / image.shape[1]
-    link = f'<a download="picture.hbl" href="data:application/octet-stream;base64,{base64.b64encode(data).decode()}">picture.hbl</a>'
+    link = f'<a download="picture.hbl" href="{data_url(data, "application/octet-stream")}">picture.hbl</a>'
     page = parts.figures([
         parts.figure(uri(image), "The picture", f"{image.nbytes:,} bytes of pixels; {_save(image, 'picture.png')}"),
         parts.figure(uri(answer), f"Hubel: {len(data):,} bytes", f"{_psnr(answer, image)}, {len(data) * rate:.2f} bits a pixel; {link}"),

@@ -10,7 +10,7 @@ import gradio as gr
 
 from hubel.studio import coding, parts, widgets
 from hubel.studio.coding import MODES, Encode
-from hubel.studio.links import Again, to_query
+from hubel.studio.links import Again, again_value, to_query
 from hubel.studio.parts import Update, View
 from hubel.studio.pictures import uri
 from hubel.studio.sessions import Done
@@ -63,13 +63,13 @@ def build(stock: Stock) -> View:
     def show(request: gr.Request, s: Encode) -> Iterator[Update]:
         s = replace(s, picture=s.picture if s.picture in stock.pictures else stock.pictures.first)
         picture = stock.picture(s.picture)
-        yield {**dressed(s), footer: parts.again_value(s, Again(to_query(s), "", ""))}
+        yield {**dressed(s), footer: again_value(s, Again(to_query(s), "", ""))}
         coding.ready(s.mode)
         session = stock.sessions[request.session_hash]
         for step in parts.follow(session.run("encode", lambda: coding.RUN[s.mode](stock, picture, s), "working", alone=False), line, stop):
             if isinstance(step, Done):
                 page, how = step.value
-                yield {shown: page, footer: parts.again_value(s, how), line: "", stop: gr.update(visible=False)}
+                yield {shown: page, footer: again_value(s, how), line: "", stop: gr.update(visible=False)}
             else:
                 yield step
 

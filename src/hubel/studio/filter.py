@@ -11,6 +11,7 @@ import numpy as np
 
 from hubel.studio import filtering, parts, sounds, widgets
 from hubel.studio.filtering import NAMES, TAKES, Filter
+from hubel.studio.links import again_value
 from hubel.studio.parts import Update, View
 from hubel.studio.pictures import uri
 from hubel.studio.stock import Stock
@@ -75,24 +76,15 @@ def build(stock: Stock) -> View:
                    sums: "", lens: gr.update(value=None, visible=True)}
             return
         picture = stock.pictures[s.picture or first]
-        found = filtering.answer(picture.pixels, s)
-        height, width = found.values.shape[:2]
-        row = min(s.row, height - 1) if s.row >= 0 else height // 2
-        column = min(s.column, width - 1) if s.column >= 0 else width // 2
-        session.kept |= {"filter shown": (picture, found, s), "filter row": row, "filter column": column}
-        kernel = filtering.kernels_at(found, s)
-        value = {"input": uri(picture.pixels), "output": uri(found.picture()), "size_in": list(picture.pixels.shape[:2]),
-                 "size_out": [height, width], "kernel": list(kernel.shape[1:]), "stride": s.stride, "at": [row, column],
-                 "title_in": f"{picture.name}, {picture.pixels.shape[1]} × {picture.pixels.shape[0]}",
-                 "title_out": f"{_meaning(found)}, {width} × {height}"}
-        yield {**dressed(s, kernel[0]), lens: gr.update(value=value, visible=True), line: "", **explained(picture, found, s, row, column)}
+        done = filtering.look_through(picture, s)
+        row, column = done.lens["at"]
+        session.kept |= {"filter shown": (picture, done.found, s), "filter row": row, "filter column": column}
+        yield {**dressed(s, done.rows), lens: gr.update(value=done.lens, visible=True), line: "",
+               **explained(picture, done.found, s, row, column)}
 
     def explained(picture: Any, found: Any, s: Filter, row: int, column: int) -> Update:
-        done = filtering.arithmetic(picture.pixels, found, s, row, column)
-        colour = " of its red" if s.kernel in ("smooth", "uniform") and picture.pixels.shape[2] == 3 else ""
-        meaning = f"is {done.value:.4g}{colour}: the pixels under the kernel, times its weights, added up."
-        how = filtering.again(s, picture.file, replace(s, row=row, column=column))
-        return {sums: done.to_html(row, column, meaning), again: parts.again_value(s, how)}
+        text, how = filtering.explain(picture, found, s, row, column)
+        return {sums: text, again: again_value(s, how)}
 
     def of_sound(s: Filter) -> Update:
         sound = stock.sounds[s.picture if s.picture in stock.sounds else ""]
@@ -100,15 +92,14 @@ def build(stock: Stock) -> View:
         rate = max(1, sound.rate // s.stride)
         text = parts.figures([sounds.figure(sound.samples, sound.rate, sound.name),
                               sounds.figure(found.values, rate, f"after {NAMES[s.kernel]}")], 1)
-        return {sound_box: gr.update(value=text, visible=True), line: "", again: parts.again_value(s, filtering.again(s, sound.file)), sums: sound.about}
+        return {sound_box: gr.update(value=text, visible=True), line: "", again: again_value(s, filtering.again(s, sound.file)), sums: sound.about}
 
-    def dressed(s: Filter, kernel: np.ndarray | None = None) -> Update:
+    def dressed(s: Filter, rows: list[list[float]] | None = None) -> Update:
         """Every control at its setting, and only those of this kernel and source in sight."""
         takes, sound = TAKES[s.kernel], s.source == "sound"
-        if sound and kernel is None:
+        if sound and rows is None:
             found = filtering.answer(np.zeros(256, np.float32), s)
-            kernel = np.atleast_2d(found.kernel.weights) if found.kernel is not None else None
-        shown = None if kernel is None else {"rows": np.round(kernel, 6).tolist()}
+            rows = filtering.rounded(np.atleast_2d(found.kernel.weights)) if found.kernel is not None else None
         allowed = [(text, name) for name, text in NAMES.items() if not sound or name in filtering.OF_SOUND]
         updates: Update = {
             source: s.source, kind: gr.update(value=s.kernel, choices=allowed),
@@ -119,8 +110,8 @@ def build(stock: Stock) -> View:
             length: gr.update(value=s.length, visible="length" in takes), border: s.border, stride: s.stride,
             picked: gr.update(visible=s.source == "picture"), paper: gr.update(visible=s.source == "drawing"),
             heard: gr.update(visible=sound), lens: gr.update(visible=not sound), sound_box: gr.update(visible=sound)}
-        if shown is not None:
-            updates[grid] = shown
+        if rows is not None:
+            updates[grid] = {"rows": rows}
         return updates
 
     def restore(s: Filter) -> Update:
@@ -131,7 +122,7 @@ def build(stock: Stock) -> View:
         return {paper: {"image": None, "size": PAPER, "ink": "#1f2430", "brush": 4, "strokes": uri(stock.pictures[s.picture].pixels)}
                 } if s.picture else {}
 
-    view = View(Filter, inputs, outputs, show, restore, line)
+    view = View(Filter, inputs, outputs, show, restore, line, ahead={"lens": lens, "grid": grid, "sums": sums, "again": again})
 
     def changed(request: gr.Request, *values: Any) -> Iterator[Update]:
         session = stock.sessions[request.session_hash]
@@ -144,8 +135,8 @@ def build(stock: Stock) -> View:
 
     def at(request: gr.Request, event: gr.EventData) -> Update:
         session = stock.sessions[request.session_hash]
-        if "filter shown" not in session.kept:
-            return {sums: gr.skip()}
+        if "filter shown" not in session.kept:  # what came with the page
+            list(show(request, Filter()))
         picture, found, s = session.kept["filter shown"]
         height, width = found.values.shape[:2]
         row, column = int(np.clip(event.row, 0, height - 1)), int(np.clip(event.column, 0, width - 1))
@@ -176,11 +167,4 @@ def build(stock: Stock) -> View:
     picked.drop_file(answer(dropped), list(inputs.values()), **live)
     heard.drop_file(answer(dropped_sound), list(inputs.values()), **live)
     return view
-
-
-def _meaning(found: Any) -> str:
-    low, high = float(found.values.min()), float(found.values.max())
-    what = {"pixels": "the answer", "strength": "the answer, black 0 to white", "signed": "the answer, 0 in middle grey"}
-    return f"{what[found.meaning]} ({low:.2g} to {high:.2g})"
-
 

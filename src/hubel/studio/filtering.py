@@ -1,6 +1,6 @@
 """What the Filter tab shows, without the page: settings to an answer, its arithmetic, and how to get it again.
 
-Depends on features.filters, which computes; on kernels, links.
+Depends on features.filters, which computes; on kernels, links, pictures.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from hubel.errors import InputError
 from hubel.studio.links import Again, Settings, command, setting, to_query
+from hubel.studio.pictures import Picture, uri
 
 NAMES = {"sobel": "Sobel: edges at an angle", "edges": "edge: derivative of a Gaussian", "gabor": "Gabor: waves at an angle",
          "line": "line at an angle", "smooth": "Gaussian blur", "uniform": "average", "difference": "difference [1 −1]",
@@ -120,6 +121,42 @@ def window(x: np.ndarray, s: Filter, row: int, column: int, shape: Sequence[int]
     cut = x[np.ix_(*places)].astype(np.float64) / 255
     grey = cut[..., 0] if x.shape[2] == 1 or s.kernel in ("smooth", "uniform") else cut @ np.array([0.299, 0.587, 0.114])
     return np.where((places[0][:, None] < 0) | (places[1] < 0), 0.0, grey)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A filter's answer to a picture as the page shows it: what the lens takes, and the kernel as rows of numbers."""
+
+    found: Any
+    lens: dict[str, Any]
+    rows: list[list[float]]
+
+
+def look_through(picture: Picture, s: Filter) -> Answered:
+    """Filter a picture; the pixel that is explained is the one of the settings, or the middle."""
+    found = answer(picture.pixels, s)
+    height, width = found.values.shape[:2]
+    at = [min(s.row, height - 1) if s.row >= 0 else height // 2, min(s.column, width - 1) if s.column >= 0 else width // 2]
+    kernel = kernels_at(found, s)
+    low, high = float(found.values.min()), float(found.values.max())
+    what = {"pixels": "the answer", "strength": "the answer, black 0 to white", "signed": "the answer, 0 in middle grey"}
+    lens = {"input": uri(picture.pixels), "output": uri(found.picture()), "size_in": list(picture.pixels.shape[:2]),
+            "size_out": [height, width], "kernel": list(kernel.shape[1:]), "stride": s.stride, "at": at,
+            "title_in": f"{picture.name}, {picture.pixels.shape[1]} × {picture.pixels.shape[0]}",
+            "title_out": f"{what[found.meaning]} ({low:.2g} to {high:.2g}), {width} × {height}"}
+    return Answered(found, lens, rounded(kernel[0]))
+
+
+def rounded(kernel: np.ndarray) -> list[list[float]]:
+    return np.round(kernel, 6).tolist()
+
+
+def explain(picture: Picture, found: Any, s: Filter, row: int, column: int) -> tuple[str, Again]:
+    """Return the arithmetic of one pixel as HTML, and how to see it again."""
+    done = arithmetic(picture.pixels, found, s, row, column)
+    colour = " of its red" if s.kernel in ("smooth", "uniform") and picture.pixels.shape[2] == 3 else ""
+    meaning = f"is {done.value:.4g}{colour}: the pixels under the kernel, times its weights, added up."
+    return done.to_html(row, column, meaning), again(s, picture.file, replace(s, row=row, column=column))
 
 
 @dataclass(frozen=True)

@@ -90,3 +90,8 @@ class Again:
     link: str
     command: str
     python: str
+
+
+def again_value(settings: Settings, how: Again) -> dict[str, str]:
+    """The value of the folded part at the end of each view (`widgets.again`)."""
+    return {"tab": settings.TAB, "link": how.link, "command": how.command, "python": how.python}

@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from hubel.studio import parts, widgets
+from hubel.studio.links import again_value
 from hubel.studio.looking import METHODS, Look, again, data_for, first_layer, layer_choices, made, unit_of, why
 from hubel.studio.parts import Update, View
 from hubel.studio.prediction import link_of
@@ -71,7 +72,7 @@ def build(stock: Stock) -> View:
         s = replace(s, hash=own.hash, picture=picture.key, data=name, layer=s.layer if s.layer in names else first_layer(own, listed))
         units = listed[s.layer].channels
         s = replace(s, unit=min(s.unit, units - 1))
-        update: Update = {unit: gr.update(maximum=units - 1, value=s.unit), footer: parts.again_value(s, again(stock, picture, s)),
+        update: Update = {unit: gr.update(maximum=units - 1, value=s.unit), footer: again_value(s, again(stock, picture, s)),
                           title: f'<h2 class="hb-h2">Unit {s.unit} of {html.escape(s.layer)}</h2>'}
         dressed = (s.model, s.picture, s.layer, s.data, s.method, s.seed)
         if session.kept.get("look dressed") != dressed:  # not with every step of the slider

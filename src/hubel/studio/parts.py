@@ -8,14 +8,14 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
 
 from hubel.errors import HubelError
 from hubel.studio import widgets
-from hubel.studio.links import Again, Settings
+from hubel.studio.links import Settings
 from hubel.studio.pictures import thumb
 from hubel.studio.sessions import Done, Progress, Stopped
 from hubel.studio.stock import Stock
@@ -30,7 +30,8 @@ class View:
     """One tab: its settings, the control for each of them, and `show(request, settings)`, which yields updates.
 
     `inputs` are its controls by name; `outputs` all components that `show` and `restore` may update; `restore` gives those that
-    `show` does not set by itself. `status` is the line for errors, `tab` the tab.
+    `show` does not set by itself. `status` is the line for errors, `tab` the tab. `ahead` names the
+    components whose values are computed while the studio starts (`hubel.studio.ahead`).
     """
 
     settings: type[Settings]
@@ -40,6 +41,7 @@ class View:
     restore: Callable[[Any], Update] = lambda settings: {}
     status: Any = None
     tab: Any = None
+    ahead: Mapping[str, Any] = field(default_factory=dict)
 
 
 def status(stock: Stock, view: str) -> tuple[gr.HTML, gr.Button]:
@@ -135,10 +137,6 @@ def choices(stock: Stock, chosen: str, group: str, label: str = "picture", own: 
     found = [stock.picture(key) for key in ([] if chosen in keys else [chosen]) + keys]
     return {"group": group, "label": label, "own": own, "chosen": chosen,
             "choices": [{"key": p.key, "name": p.name, "thumb": thumb(p.pixels)} for p in found]}
-
-
-def again_value(settings: Settings, how: Again) -> dict[str, str]:
-    return {"tab": settings.TAB, "link": how.link, "command": how.command, "python": how.python}
 
 
 def footer() -> gr.HTML:

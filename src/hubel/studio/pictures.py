@@ -5,7 +5,6 @@ Dropped pictures live in memory, the latest ones only; a link that names one wor
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import threading
 from collections import OrderedDict
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from hubel.dataurl import data_url
 from hubel.errors import InputError
 from hubel.studio import limits
 
@@ -116,7 +116,7 @@ def as_png(pixels: np.ndarray) -> bytes:
 
 def uri(pixels: np.ndarray, most: int = SHOWN) -> str:
     """Return a data URL of the picture, made small enough to be shown."""
-    return "data:image/png;base64," + base64.b64encode(as_png(shown(pixels, most))).decode()
+    return data_url(as_png(shown(pixels, most)), "image/png")
 
 
 def thumb(pixels: np.ndarray) -> str:
@@ -128,4 +128,4 @@ def thumb(pixels: np.ndarray) -> str:
     top, left = (height - side) // 2, (width - side) // 2
     square = cv2.resize(np.ascontiguousarray(pixels[top : top + side, left : left + side]), (THUMB, THUMB), interpolation=cv2.INTER_AREA)
     order = square[..., ::-1] if square.ndim == 3 and square.shape[-1] == 3 else square
-    return "data:image/jpeg;base64," + base64.b64encode(cv2.imencode(".jpg", order, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()).decode()
+    return data_url(cv2.imencode(".jpg", order, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes(), "image/jpeg")

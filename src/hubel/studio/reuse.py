@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from hubel.studio import parts, widgets
+from hubel.studio.links import again_value
 from hubel.studio.parts import Update, View
 from hubel.studio.pictures import shown as smaller
 from hubel.studio.pictures import uri
@@ -79,7 +80,7 @@ def build(stock: Stock) -> View:
                paper: gr.update(value={"image": uri(small), "size": list(small.shape[:2]), "ink": "#00a98f", "brush": 6, "version": s.example,
                                        "title": "the example: paint over the object", "strokes": box_strokes(s.box, example.pixels, small)},
                                 visible=find),
-               model: gr.update(value=s.model, choices=list(stock.models)), footer: parts.again_value(s, again(stock, s))}
+               model: gr.update(value=s.model, choices=list(stock.models)), footer: again_value(s, again(stock, s))}
 
         def work() -> str:
             return page_of_places(stock, found_again(stock, own, s)) if find else page_of_classes(stock, classified(stock, own, s))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hubel.dataurl import data_url
 from hubel.errors import InputError
 from hubel.studio import limits
 
@@ -81,7 +82,7 @@ def player_source(samples: np.ndarray, rate: int) -> str:
 
     buffer = io.BytesIO()
     scipy.io.wavfile.write(buffer, rate, np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16))
-    return "data:audio/wav;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_url(buffer.getvalue(), "audio/wav")
 
 
 def figure(samples: np.ndarray, rate: int, title: str) -> str:
@@ -109,4 +110,4 @@ def _icon(samples: np.ndarray) -> str:
     part = samples[:: max(1, len(samples) // 36)][:36] / max(float(np.abs(samples).max()), 1e-9)
     bars = "".join(f"<rect x='{2 * i}' y='{36 - 30 * abs(v):.0f}' width='1.4' height='{60 * abs(v):.0f}'/>" for i, v in enumerate(part))
     svg = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 72 72'><rect width='72' height='72' fill='#eef1f5'/><g fill='#1d5fbf'>{bars}</g></svg>"
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+    return data_url(svg.encode(), "image/svg+xml")

@@ -10,6 +10,7 @@ import gradio as gr
 
 from hubel.errors import InputError
 from hubel.studio import parts
+from hubel.studio.links import again_value
 from hubel.studio.parts import Update, View
 from hubel.studio.sessions import Done
 from hubel.studio.stock import Stock
@@ -48,14 +49,14 @@ def build(stock: Stock) -> View:
         s = replace(s, data=s.data if s.data in stock.data else next(iter(stock.data)))
         half = (stock.work / f"{name_of(stock, s)}.training").exists()
         yield {data: s.data, network: s.network, tricks: [t for t in TRICKS if t not in left], epochs: s.epochs, harden: s.harden, seed: s.seed,
-               go: gr.update(value="Go on training" if half else "Train"), footer: parts.again_value(s, again(stock, s)),
+               go: gr.update(value="Go on training" if half else "Train"), footer: again_value(s, again(stock, s)),
                told: parts.said("These settings were stopped before: training goes on from there." if half else
                                 "Choose images, network and tricks, then press Train. On the digits it takes some seconds.")}
 
     def changed(request: gr.Request, *values: Any) -> Iterator[Update]:
         s = read(dict(zip(inputs, values, strict=True)))
         half = (stock.work / f"{name_of(stock, s)}.training").exists()
-        yield {go: gr.update(value="Go on training" if half else "Train"), footer: parts.again_value(s, again(stock, s))}
+        yield {go: gr.update(value="Go on training" if half else "Train"), footer: again_value(s, again(stock, s))}
 
     def train(request: gr.Request, *values: Any) -> Iterator[Update]:
         s = read(dict(zip(inputs, values, strict=True)))
@@ -64,7 +65,7 @@ def build(stock: Stock) -> View:
             raise InputError("these settings are being trained in another browser tab: wait for it, or change one of them")
         running.add(name)
         try:
-            yield {told: "", shown: "", go: gr.update(interactive=False), footer: parts.again_value(s, again(stock, s))}
+            yield {told: "", shown: "", go: gr.update(interactive=False), footer: again_value(s, again(stock, s))}
             for step in parts.follow(session.run("train", lambda: teach(stock, s, run), "loading the images", alone=False, halt=run.stop.set), line, stop):
                 if not isinstance(step, Done):
                     yield {**step, shown: picture(run)} if run.batches else step
