@@ -77,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, default=Path("runs/codec.safetensors"),
                         help="The checkpoint; a run goes on where it was.")
-    parser.add_argument("--steps", type=int, default=8800)
+    parser.add_argument("--steps", type=int, default=7050)
     parser.add_argument("--seconds", type=float, default=math.inf, help="Stop after this long; go on by the same command.")
     a = parser.parse_args()
     engine.keep_memory()
