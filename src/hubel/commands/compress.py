@@ -18,7 +18,7 @@ def compress(
     """Compress photographs to .hbl files by a learned codec.
 
     Prints the size of each file, in bytes and in bits a pixel, and how near the picture stays (PSNR, in decibels). The codec
-    is made for photographs at low rates; drawings and text are better kept as PNG. A file that cannot be read is named on
+    is made for photographs; drawings and text are better kept as PNG. A file that cannot be read is named on
     stderr, and the exit code is 2.
 
     Examples:
