@@ -8,9 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage
+import torch
 from PIL import Image
 
 from hubel.autoencode.codec import compress, decompress
+from hubel.autoencode.codec.context import PER_UNIT
+from hubel.autoencode.codec.exact import STEP
+from hubel.autoencode.codec.integer import HIDDEN_STEP, Layer
+from hubel.autoencode.restore import weights
 from hubel.cli import run
 
 
@@ -33,6 +38,21 @@ def test_fewer_bytes_than_jpeg(image: np.ndarray) -> None:
             if psnr(np.asarray(Image.open(file)), image) >= near:
                 break
         assert len(data) < file.tell()
+
+
+def test_no_sum_of_the_shipped_weights_can_leave_the_exact_range() -> None:
+    """The largest inputs and biases there are: below 2^24 where sums are in float32 (8-bit weights), else below 2^53."""
+    tensors = weights.shipped("hubel.autoencode.codec", "codec.safetensors")
+    layers = [name.removesuffix(".slope") for name in tensors if name.endswith(".conv.slope")] + ["synthesis.side", "synthesis.head"]
+    layers += [name.removesuffix(".weight") for name in tensors if ".own." in name and name.endswith(".weight")]
+    layers += [f"synthesis.blocks.{i}.{part}" for i in range(4) for part in ("first", "second")]
+    assert len(layers) > 25
+    for name in layers:
+        step = STEP if name.startswith("synthesis") and "side" not in name else HIDDEN_STEP if "said" in name else 1 / PER_UNIT
+        layer = Layer.named(tensors, name, step)
+        bias = torch.stack([layer.biases(float(t)).abs() for t in tensors["conditions"][[0, -1]]]).amax(dim=0)
+        most = layer.weight.double().abs().sum(dim=(1, 2, 3)) * 255 + bias
+        assert most.max() < (2.0**24 if layer.weight.dtype is torch.int8 else 2.0**53), name
 
 
 def test_quality_buys_likeness_and_costs_bytes() -> None:
