@@ -58,7 +58,8 @@ def fewshot(
     extra = None
     if unlabelled is not None:
         extra = [read_image(path, channels=3) for path, _ in find_images([unlabelled])]
-    classifier = reuse.FewShotClassifier(open_model(model), None if extra else learners[learner], views)
+    opened = None if model == "efficientnet_lite0" else open_model(model)
+    classifier = reuse.FewShotClassifier(opened, None if extra else learners[learner], views)
     classifier.fit(train, unlabelled=extra)
     path = classifier.save(out)
     right = classifier.predict(test) == np.asarray(test.classes)[test.labels]

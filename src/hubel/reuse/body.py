@@ -29,7 +29,7 @@ def feature_model(model: Model | None = None, layer: str | None = None, pooling:
     layer : a dotted name; None is the layer before last. pooling : of maps over places: 'mean', 'gem', 'max'; None is
     what the network itself does (for a layer within it: 'mean'). views : 'plain', 'mirror', 'rich' (see
     `nets.embedding.Embedding`). own_classes : above 0, what a classifier makes of each image in the words it knows, its
-    classes' probabilities, counts as well, with this weight; 0.5 gave one point at one shot on Caltech-101.
+    classes' probabilities, counts as well, with this weight; 0.5 gave two points at one shot on Caltech-101.
 
     A Model that `feature_model` returned is returned as it is. Raises InputError for a layer that does not exist, for a
     pooling where the layer before last has no places, for views of a network that takes one size only.

@@ -38,7 +38,9 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     views : 'plain', 'mirror' or 'rich': what each image is looked at as (see `nets.embedding.Embedding`).
     precision : as in `embed`.
     own_classes : the weight of the network's own classes among the features (see `feature_model`); None is 0.5 for the
-        pretrained default, whose 1,000 classes say something of most pictures, and 0 for others.
+        pretrained default, whose 1,000 classes say something of most pictures, while there are fewer than 4 examples a
+        class and no unlabelled images; else, and for other models, it is 0 (bench/reuse.py, also on the classes on which things
+        were chosen: they help at 1 and 2 examples, not at 5 and 10, nor transductively).
 
     After `fit`: classes_, learner_ (fitted), features_ (n, D) and labels_ (n,) of the examples, body_ (the feature Model).
     """
@@ -58,7 +60,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
                 raise InputError("labels are missing: give one an image, or a Dataset, which brings its own")
             labels = np.asarray(images.classes)[images.labels]
         self.labels_ = np.asarray(labels)
-        self.body_ = self._body()
+        self.body_ = self._body(unlabelled is None and len(self.labels_) < 4 * len(np.unique(self.labels_)))
         self.features_ = self.embed(images)
         if len(self.features_) != len(self.labels_):
             raise InputError(f"{len(self.features_)} images with {len(self.labels_)} labels: give one label an image")
@@ -73,8 +75,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         self.classes_ = self.learner_.classes_
         return self
 
-    def _body(self) -> Model:
-        weight = self.own_classes if self.own_classes is not None else 0.5 if self.model is None else 0.0
+    def _body(self, few: bool) -> Model:
+        weight = self.own_classes if self.own_classes is not None else 0.5 if self.model is None and few else 0.0
         try:
             return feature_model(self.model, pooling="gem", views=self.views, own_classes=weight)
         except InputError:  # a layer before last that is not pooled
