@@ -4,7 +4,7 @@
     coder.fit(images)
     coder.encode(images), coder.reconstruct(images)
     walk(coder, images).plot()                                  # through the space of codes
-    detector(normal, coder=coder).strange(others)               # what does not belong
+    detector(normal).strange(others)                            # what does not belong
     synthesise(variational, 100).plot()                         # new images
     denoise(photo), inpaint(photo, mask)                        # by weights that ship
     decompress(compress(photo, quality=50))

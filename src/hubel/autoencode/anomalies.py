@@ -201,7 +201,8 @@ class Anomalies(Shown):
             for i in order]}
 
     def plot(self, most: int = 12) -> Figure:
-        groups, longest = [], 22 if self.back is not None else 16
+        longest = 22 if self.back is not None else 16
+        groups = []
         for i in np.argsort(-self.scores)[:most]:
             tiles = [as_tile(self.images[i])]
             if self.back is not None:
