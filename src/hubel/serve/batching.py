@@ -1,7 +1,7 @@
 """Requests gathered into batches, in a thread or two, with a bound on how many wait. Depends on refusal, metrics and the standard
 library; what is computed is somebody else's.
 
-While one batch is computed the next gathers: nobody waits for company, and under load batches fill by themselves. The files
+While one batch is computed the next gathers: a single client waits for nobody, and under load batches fill by themselves. The files
 of a batch are decoded together, then computed together, so that decoding and the network's own threads take turns on the
 cores instead of fighting over them.
 """
@@ -22,6 +22,7 @@ from hubel.serve.metrics import Metrics
 from hubel.serve.refusal import Refusal
 
 log = logging.getLogger("hubel.serve")
+LINGER = 0.001  # seconds without another request after which a batch that could be larger is computed
 
 
 @dataclass
@@ -104,18 +105,25 @@ class Batcher:
                 return
 
     def _gather(self) -> tuple[list[Request], bool]:
-        """Wait for a request, and take what else is there: `batch` inputs at most, unless the first alone has more."""
+        """Wait for a request, and take what else is there: `batch` inputs at most, unless the first alone has more.
+
+        Of what waits, each thread takes its share; while others still come, it waits for them: clients that have just been answered
+        ask again within a millisecond, and a thread that ran off with the first of them would compute tiny batches. With 50 clients
+        of 28-pixel images on two cores: 1,593 a second against 1,488, and memory that stays flat; shares of a third, so that one
+        gathers while two are computed, gave 1,494.
+        """
         requests: list[Request] = []
-        count = 0
-        while count < self.batch:
+        count, share = 0, 1
+        while count < share:
             try:
-                request = self._queue.get() if not requests else self._queue.get_nowait()
+                request = self._queue.get() if not requests else self._queue.get(timeout=LINGER)
             except queue.Empty:
                 break
             if request is None:
                 return requests, True
             requests.append(request)
             count += request.count
+            share = min(self.batch, -(-self.waiting // self.threads))
         return requests, False
 
     def _answers(self, requests: list[Request]) -> Sequence[bytes | BaseException]:
