@@ -13,7 +13,6 @@ import json
 import math
 import os
 import platform
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hubel.caching import cache_folder
 from hubel.convolve import _direct, _engine, _fourier, _native, _separable
 
 Table = dict[str, dict[str, float]]
@@ -140,17 +140,6 @@ def _at(row: dict[str, float], taps: float) -> float:
     at = math.log(max(taps, 1))
     beyond = max(at - xs[-1], 0.0) * max((ys[-1] - ys[-2]) / (xs[-1] - xs[-2]), 0.0) if len(xs) > 1 else 0.0
     return float(np.exp(np.interp(at, xs, ys) + beyond))
-
-
-def cache_folder() -> Path:
-    """Return the folder measurements are kept in: HUBEL_CACHE, or the platform's cache folder."""
-    if named := os.environ.get("HUBEL_CACHE"):
-        return Path(named)
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "hubel"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "hubel" / "cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hubel"
 
 
 @lru_cache(maxsize=1)
