@@ -51,7 +51,7 @@ RECIPES = {
     r.name: r
     for r in (
         Recipe("photo", source="Olah et al. 2017, distill.pub/2017/feature-visualization"),
-        Recipe("strong", steps=288, rate=0.25, shift=0.03, scale=0.1, variation=0.0, source="as photo, for the highest activation: grainier"),
+        Recipe("strong", steps=192, rate=0.25, shift=0.03, scale=0.1, variation=0.0, source="as photo, for the highest activation: grainier"),
         Recipe("sketch", power=1.3, rate=0.05, shift=0.08, scale=0.1, variation=0.0),
         Recipe("digit", canvas="components", objective="odds", rate=0.1, steps=160, shift=0.06, turn=6, scale=0.08,
                variation=0.0),
