@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hubel.autoencode.restore.pretraining import data_root
+from hubel.autoencode.restore.pretraining import crops, data_root
 from hubel.data import read_image
 from hubel.data.resize import fit_image
 from hubel.errors import DataError
@@ -60,11 +60,7 @@ class Photographs:
     def patches(self, count: int, side: int, draws: np.random.Generator, turned: float = 0.15) -> Tensor:
         """Return float32 (count, 3, side, side), 0..255: random places, half of them mirrored, some turned."""
         out = np.empty((count, side, side, 3), np.uint8)
-        for k, i in enumerate(draws.choice(len(self.images), count, p=self.chances)):
-            image = self.images[i]
-            top = draws.integers(image.shape[0] - side + 1)
-            left = draws.integers(image.shape[1] - side + 1)
-            patch = image[top : top + side, left : left + side]
+        for k, patch in enumerate(crops(self.images, self.chances, count, side, draws)):
             patch = patch[:, ::-1] if draws.random() < 0.5 else patch
             out[k] = np.rot90(patch) if draws.random() < turned else patch
         return torch.from_numpy(out).permute(0, 3, 1, 2).float()

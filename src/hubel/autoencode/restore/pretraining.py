@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,13 +53,18 @@ class Photos:
     def patches(self, count: int, side: int, draws: np.random.Generator) -> Tensor:
         """Return float32 (count, 3, side, side) in 0..1: random places, mirrored and turned at random."""
         out = np.empty((count, side, side, 3), np.uint8)
-        for k, i in enumerate(draws.choice(len(self.images), count, p=self.chances)):
-            image = self.images[i]
-            top = draws.integers(image.shape[0] - side + 1)
-            left = draws.integers(image.shape[1] - side + 1)
-            patch = image[top : top + side, left : left + side]
+        for k, patch in enumerate(crops(self.images, self.chances, count, side, draws)):
             out[k] = np.rot90(patch[:, ::-1] if draws.random() < 0.5 else patch, int(draws.integers(4)))
         return torch.from_numpy(out).permute(0, 3, 1, 2).float().div_(255)
+
+
+def crops(images: list[np.ndarray], chances: np.ndarray, count: int, side: int,
+          draws: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield `count` squares from random places of random images, each image with its chance."""
+    for i in draws.choice(len(images), count, p=chances):
+        top = draws.integers(images[i].shape[0] - side + 1)
+        left = draws.integers(images[i].shape[1] - side + 1)
+        yield images[i][top : top + side, left : left + side]
 
 
 def data_root() -> Path:
