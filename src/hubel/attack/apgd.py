@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hubel.attack.loop import Seen, State
 from hubel.attack.losses import loss_named
+from hubel.attack.pace import Pace
 from hubel.attack.pgd import random_point
 from hubel.attack.result import AttackResult
 from hubel.attack.running import attack
@@ -26,11 +27,12 @@ SPARSE, SHRINK, FLOOR = 0.2, 1.5, 10.0  # l1: first share of values moved, what 
 
 
 class APGD:
-    """Within a ball. `loss` as in `losses`; each run starts at a random point, or at a task's `start`."""
+    """Within a ball. `loss` as in `losses`; each run starts at a random point, or at a task's `start`. `give_up` : runs that
+    will hardly get there end early (`pace`)."""
 
     gradients = True
 
-    def __init__(self, norm: str, steps: int = 100, loss: str = "ce", name: str = "apgd") -> None:
+    def __init__(self, norm: str, steps: int = 100, loss: str = "ce", name: str = "apgd", give_up: bool = False) -> None:
         if not 1 <= steps <= 1_000_000:
             raise InputError(f"steps={steps} must be at least 1")
         if norm == "l0":
@@ -39,6 +41,7 @@ class APGD:
         self.name = f"{name}-{loss}"
         self.period = max(int((0.04 if norm == "l1" else 0.22) * steps), 1)
         self.shortest, self.shorter = max(int(0.06 * steps), 1), max(int(0.03 * steps), 1)
+        self.pace = Pace(steps if give_up else None)
         self.first = 1.0 if norm == "l1" else 2.0  # the first step size in parts of eps
 
     def begin(self, s: State, tasks: list[Task], points: Points) -> None:
@@ -60,9 +63,13 @@ class APGD:
         s["reduced"] = torch.ones(n, dtype=torch.bool)
         s["share"] = torch.full((n,), SPARSE)
         s["changed"] = torch.full((n,), float(s["x"][0].numel()))
+        self.pace.begin(s, n)
 
     def query(self, s: State) -> Tensor:
         return s["z"]
+
+    def ends(self, s: State, seen: Seen) -> Tensor:
+        return self.pace.hopeless(s)
 
     def loss(self, s: State, logits: Tensor) -> Tensor:
         return self.climb(logits, s["y"], s["toward"] if bool((s["toward"] >= 0).any()) else None)

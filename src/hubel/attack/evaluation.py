@@ -35,9 +35,9 @@ EPS = {"linf": "8/255", "l2": 0.5, "l1": 12.0}  # what is usual for CIFAR; Robus
 
 
 def robust_evaluation(model: Any, x: Any, y: Any, norm: Any = "linf", eps: float | str | Sequence[float | str] | None = None, *,
-                      version: str = "standard", precision: str = "float", minutes: float | None = None,
-                      journal: str | Path | None = None, check: bool = True, seed: int = 0, batch_size: int | None = None,
-                      progress: bool | str = "auto") -> Evaluation:
+                      version: str = "standard", precision: str = "float", give_up: bool = True,
+                      minutes: float | None = None, journal: str | Path | None = None, check: bool = True, seed: int = 0,
+                      batch_size: int | None = None, progress: bool | str = "auto") -> Evaluation:
     """Measure robust accuracy as AutoAttack does, and say how far to trust it. Returns an Evaluation.
 
     Parameters
@@ -45,6 +45,8 @@ def robust_evaluation(model: Any, x: Any, y: Any, norm: Any = "linf", eps: float
     model, x, y, seed, precision : as in `pgd`; 'float' by default, as published numbers are.
     norm, eps : 'linf', 'l2' or 'l1', and one size or several: a whole curve in one run. None: 8/255, 0.5, 12.
     version : 'standard', 'fast', 'plus' or 'rand' (see `protocol`).
+    give_up : end runs early that at their pace will hardly succeed any more (`pace`; 'standard' and 'fast' only). False:
+        every run takes all its steps, at several times the cost on a hardened network.
     minutes : a budget. What is undecided at its end counts as robust and is said to be undecided. Ctrl-C ends alike.
     journal : a file from which the same call goes on after an interruption or a kill -9, to the same verdicts.
     check : run the `distrust` battery on up to 64 images and add its flags.
@@ -57,12 +59,12 @@ def robust_evaluation(model: Any, x: Any, y: Any, norm: Any = "linf", eps: float
         raise InputError("eps holds no size above 0")
     if minutes is not None and not minutes > 0:
         raise InputError(f"minutes={minutes} must be above 0")
-    stages = protocol(version, name)
+    stages = protocol(version, name, give_up)
     subject = Subject(Expectation(model, RAND_SAMPLES) if version == "rand" else model)
     points, before, confidence = opened(subject, x, y, name, None, precision, seed)
     right = torch.nonzero(before == points.y).flatten().tolist()
     about = {"weights": _hash(subject), "images": f"{len(points.x)} {hash_of(points)}", "norm": name, "version": version,
-             "eps": [float(s) for s in sizes], "precision": precision, "seed": seed}
+             "eps": [float(s) for s in sizes], "precision": precision, "seed": seed, "give_up": give_up}
     with Journal(journal, about, tuple(points.x.shape[1:])) as diary, Interrupt() as interrupt:
         deadline = None if minutes is None else began + 60 * minutes
 

@@ -32,17 +32,17 @@ EVERY, LATELY, PATIENCE, MARGIN = 10, 20, 1.5, 1.05
 
 class FAB:
     """One run from the image, further ones from random points. Towards `task.toward`, or where that is -1 towards the
-    class whose border is nearest, among the likeliest `MOST`. `minimum=False`: it ends once inside the ball, or where it
-    will hardly get there any more."""
+    class whose border is nearest, among the likeliest `MOST`. `minimum=False`: it ends once inside the ball, or, unless
+    `give_up` is false, where it will hardly get there any more."""
 
     gradients, free = True, True
 
-    def __init__(self, norm: str, steps: int = 100, minimum: bool = False, name: str = "fab") -> None:
+    def __init__(self, norm: str, steps: int = 100, minimum: bool = False, name: str = "fab", give_up: bool = True) -> None:
         if not 1 <= steps <= 1_000_000:
             raise InputError(f"steps={steps} must be at least 1")
         if norm == "l0":
             raise InputError("norm='l0' has no FAB: take fmn or pgd")
-        self.norm, self.steps, self.minimum, self.name = norm, steps, minimum, name
+        self.norm, self.steps, self.minimum, self.name, self.give_up = norm, steps, minimum, name, give_up
         self.looks = 3 * steps + 1  # after a success the point pulled back is looked at, without a step
 
     def begin(self, s: State, tasks: list[Task], points: Points) -> None:
@@ -72,7 +72,7 @@ class FAB:
 
     def ends(self, s: State, seen: Seen) -> Tensor:
         over = (s["steps"] >= self.steps) & ~seen.broken
-        return over if self.minimum else over | self._hopeless(s, seen)
+        return over | self._hopeless(s, seen) if self.give_up and not self.minimum else over
 
     def _hopeless(self, s: State, seen: Seen) -> Tensor:
         """Which runs are given up. At most one look of each step finds the network unbroken: there they are judged."""

@@ -54,7 +54,7 @@ class Search(Protocol):
     A search may further have `free = True`: its points may leave the ball, where a success does not count; `minimum =
     True`: free, and every task is worked to its end for the smallest change within eps (infinite: any); `exact = True`:
     its steps are too fine for anything but float32; and a function `ends(s, seen) -> (N,)` of tasks that end with
-    this look.
+    this look; where points stay in the ball, s["gap"] is by then the largest margin of any other class that was seen.
     """
 
     name: str
@@ -135,6 +135,9 @@ def _look(subject: Subject, search: Search, points: Points, tasks: list[Task], s
         seen = _seen(points, s, q, subject.look(q), low=subject.kind == "bf16")
     else:
         seen = _looked(subject, search, points, s, q)
+    if not free:
+        odds.note(s["t"], seen.broken)
+        _remember(points, s, q, seen.logits)
     if hasattr(search, "ends"):
         last |= search.ends(s, seen)
     if minimum:
@@ -142,9 +145,6 @@ def _look(subject: Subject, search: Search, points: Points, tasks: list[Task], s
     found = seen.broken
     if free:
         found = found & (length(q - s["x"], points.norm) <= s["eps"] * (1 + 1e-6))
-    else:
-        odds.note(s["t"], found)
-        _remember(points, s, q, seen.logits)
     doubtful = last & ~found & (s["gap"] > -subject.doubt(seen.logits))
     asked = torch.nonzero(found | doubtful).flatten()
     if subject.kind == "bf16" and len(asked) > 2 and odds.seldom_confirmed:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hubel.attack.loop import Seen, State
 from hubel.attack.losses import margin
+from hubel.attack.pace import Pace
 from hubel.attack.result import AttackResult
 from hubel.attack.running import attack
 from hubel.attack.streams import stream
@@ -27,17 +28,20 @@ BLOCK = 256  # queries that random numbers are drawn for at a time
 
 class Square:
     """`steps` queries. `share` : the area of the first squares in parts of the image. `rescale` : fit the schedule, made
-    for 10,000 queries, to the number of queries (AutoAttack does not)."""
+    for 10,000 queries, to the number of queries (AutoAttack does not). `give_up` : runs that will hardly get there end early
+    (`pace`)."""
 
     gradients, name = False, "square"
 
-    def __init__(self, norm: str, steps: int = 5000, share: float = 0.8, rescale: bool = False) -> None:
+    def __init__(self, norm: str, steps: int = 5000, share: float = 0.8, rescale: bool = False,
+                 give_up: bool = False) -> None:
         if not 1 <= steps <= 10_000_000 or not 0 < share <= 1:
             raise InputError(f"steps={steps} must be at least 1 and share={share} in 0..1")
         if norm == "l0":
             raise InputError("norm='l0' has no Square attack: take pgd or fmn")
         self.norm, self.steps, self.share, self.rescale = norm, steps, share, rescale
         self.looks = steps + 1
+        self.pace = Pace(steps if give_up else None)
 
     def begin(self, s: State, tasks: list[Task], points: Points) -> None:
         n, (c, h, w) = len(tasks), s["x"].shape[1:]
@@ -58,9 +62,13 @@ class Square:
                 d *= task.eps / length(d[None], self.norm)[0].clamp_min(TINY)
             s["candidate"][i] = s["x"][i] + d
         s["candidate"] = project(s["candidate"], s["x"], s["eps"], self.norm)
+        self.pace.begin(s, n)
 
     def query(self, s: State) -> Tensor:
         return s["candidate"]
+
+    def ends(self, s: State, seen: Seen) -> Tensor:
+        return self.pace.hopeless(s)
 
     def loss(self, s: State, logits: Tensor) -> Tensor:
         return margin(logits, s["y"], s["toward"] if bool((s["toward"] >= 0).any()) else None)

@@ -19,6 +19,7 @@ def attack(
                                                   show_default="image: as little as does it; data: 8/255")] = None,
     norm: Annotated[str, typer.Option(help="linf or l2; for data also l1.")] = "linf",
     version: Annotated[str, typer.Option(help="For data: standard (AutoAttack's), fast, plus or rand.")] = "standard",
+    give_up: Annotated[bool, typer.Option(help="For data: end runs early that will hardly succeed any more.")] = True,
     images: Annotated[int, typer.Option(help="For data: how many test images.", min=1)] = 200,
     minutes: Annotated[float | None, typer.Option(help="For data: a budget.", show_default="none")] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="For an image: the PNG to write.",
@@ -47,7 +48,7 @@ def attack(
     if source.is_file() and source.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"):
         facts, text, figure = _image(opened, source, target, eps, norm, out, seed)
     else:
-        facts, text, figure = _data(opened, str(source), target, eps, norm, version, images, minutes, journal, seed)
+        facts, text, figure = _data(opened, str(source), target, eps, norm, version, give_up, images, minutes, journal, seed)
     if picture is not None:
         _write(picture, figure)
     if json:
@@ -79,8 +80,8 @@ def _image(model: Any, path: Path, target: str | None, eps: list[str] | None, no
     return facts, "\n".join(lines), found.plot()
 
 
-def _data(model: Any, data: str, target: str | None, eps: list[str] | None, norm: str, version: str, images: int,
-          minutes: float | None, journal: Path | None, seed: int) -> tuple[dict[str, Any], str, Any]:
+def _data(model: Any, data: str, target: str | None, eps: list[str] | None, norm: str, version: str, give_up: bool,
+          images: int, minutes: float | None, journal: Path | None, seed: int) -> tuple[dict[str, Any], str, Any]:
     from hubel import data as room
     from hubel.attack import robust_evaluation
     from hubel.errors import InputError
@@ -90,7 +91,7 @@ def _data(model: Any, data: str, target: str | None, eps: list[str] | None, norm
     source = room.load(data, seed=int(getattr(model, "notes", {}).get("seed", seed)))
     test = source.test.sample(min(images, len(source.test)), seed)
     result = robust_evaluation(model, test.arrays(model.size, model.channels), test.labels, norm, eps, version=version,
-                               minutes=minutes, journal=journal, seed=seed)
+                               give_up=give_up, minutes=minutes, journal=journal, seed=seed)
     if result.stopped == "interrupted":
         raise KeyboardInterrupt
     return result.to_dict(), str(result), result.plot()
