@@ -25,7 +25,7 @@ from hubel.attack import robust_evaluation
 from hubel.model import Model
 from hubel.pixels import parse_eps
 
-PART = 50
+PART = 250
 
 
 class Pixels(nn.Module):

@@ -190,3 +190,23 @@ def test_low_precision_that_is_wrong_is_not_taken():
 
     x = torch.rand(4, 1, 32, 32)
     assert frozen(Big(), x).precision == "fp32"
+
+
+def test_the_last_dense_layer_of_a_bf16_copy_is_in_float32(monkeypatch):
+    """Logits near 100 that differ by less than bf16 can tell apart keep their order; one in the middle is as it was."""
+    module = sys.modules["hubel.engine.frozen"]
+    monkeypatch.setattr(module, "faster", lambda *_: True)
+    monkeypatch.setattr(module, "choose", lambda name, network, sample, of: of())
+    ends = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    with torch.no_grad():
+        ends[4].bias.copy_(torch.tensor([100.0, 100.1, 100.2]))
+        ends[4].weight.mul_(0.1)
+    x = torch.rand(4, 1, 32, 32)
+    run = frozen(ends, x)
+    if not module.cpu_has_bf16():
+        pytest.skip("no bf16 on this processor")
+    assert run.precision == "bf16"
+    torch.testing.assert_close(run(x), ends(x), rtol=0, atol=0.01)
+    assert frozen(nn.Sequential(*ends, nn.Identity()), x).precision == "fp32"  # ends in no dense layer: its logits tie
+    wide = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4 * 900, 8), nn.Unflatten(1, (8, 1, 1)), nn.Conv2d(8, 2, 1))
+    torch.testing.assert_close(frozen(wide, x)(x), wide(x), rtol=0.05, atol=0.05)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 MARKS = 20  # parts of a run at whose ends the gap is noted; at every second one the run is judged
-PATIENCE, FLOOR = 5.5, 0.1
+PATIENCE, FLOOR = 5.5, 0.05
 EVIDENCE = 0.01  # of the first gap: a run that closed less is not judged
 
 

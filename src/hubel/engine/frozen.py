@@ -1,12 +1,14 @@
 """An evaluation copy of a network that runs as fast as this machine allows. Depends on fold, fuse and precision.
 
-The copy has batch norm folded, activation functions fused with their convolutions, channels-last memory, no weight gradients, its own input gradient, and bf16 where that is
-right and faster. Large batches go through in chunks that fit the cache.
+The copy has batch norm folded, activation functions fused with their convolutions, channels-last memory, no weight gradients,
+its own input gradient, and bf16 where that is right and faster, but for a last dense layer. Large batches go through in chunks
+that fit the cache.
 """
 
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import TypeGuard
 
 import torch
@@ -65,9 +67,11 @@ def frozen(network: nn.Module, sample: Tensor, precision: str = "auto") -> nn.Mo
 
 def _made(base: nn.Module, count: int, dtype: torch.dtype, sample: Tensor, expected: Tensor, tolerance: float) -> Frozen | None:
     """The copy in `dtype`, fused where that is right; None where its outputs are not as expected."""
-    for fusing in (True, False) if settings.fusion and fuses() else (False,):
+    fusings = (True, False) if settings.fusion and fuses() else (False,)
+    heads = (True, False) if dtype is torch.bfloat16 and _ends_dense(base) else (False,)
+    for full_head, fusing in itertools.product(heads, fusings):
         try:
-            made = Frozen(_lay_out(base, dtype), dtype, count)
+            made = Frozen(_lay_out(base, dtype, full_head), dtype, count)
             if fusing and not fuse_activations(made.network, made.prepared(sample)):
                 continue
             if agrees(made(sample), expected, tolerance):
@@ -145,11 +149,29 @@ def _folded(plain: nn.Module, sample: Tensor, expected: Tensor) -> tuple[nn.Modu
     return (twin, count) if right else None
 
 
-def _lay_out(base: nn.Module, dtype: torch.dtype) -> nn.Module:
+class FullLinear(nn.Linear):
+    """A dense layer in float32 at the end of a network in bf16. Logits of 8 bits tie: a search that climbs by less than a
+    256th of a logit at a time would stand still."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.linear(x.float(), self.weight, self.bias)
+
+
+def _ends_dense(network: nn.Module) -> bool:
+    return type(list(network.modules())[-1]).forward is nn.Linear.forward
+
+
+def _lay_out(base: nn.Module, dtype: torch.dtype, full_head: bool) -> nn.Module:
     twin = copy.deepcopy(base)
     if settings.input_gradient:
         _swap(twin, dtype, {})
-    return lay_out(twin.to(dtype))
+    twin = lay_out(twin.to(dtype))
+    if full_head:
+        name, _ = list(base.named_modules())[-1]
+        head = copy.deepcopy(base.get_submodule(name)).float()
+        head.__class__ = FullLinear
+        twin.set_submodule(name, head)
+    return twin
 
 
 def _swap(module: nn.Module, dtype: torch.dtype, done: dict[nn.Module, nn.Module]) -> None:
