@@ -13,13 +13,12 @@ from hubel.attack.pace import Pace
 def given_up(gaps: np.ndarray, skips: int = 1) -> np.ndarray:
     """At which look each of the runs is given up, or -1. gaps (n, steps + 1); `skips`: looks at every so many steps."""
     runs, looks = gaps.shape
-    pace, s = Pace(looks - 1), {"t": torch.zeros(runs, dtype=torch.long), "gap": torch.full((runs,), -torch.inf)}
+    pace, s, gap = Pace(looks - 1), {}, torch.full((runs,), torch.inf)
     pace.begin(s, runs)
     at = np.full(runs, -1)
     for t in range(0, looks, skips):
-        s["t"] = torch.full((runs,), t)
-        s["gap"] = torch.maximum(s["gap"], torch.from_numpy(-gaps[:, t]).float())
-        hopeless = pace.hopeless(s).numpy()
+        gap = torch.minimum(gap, torch.from_numpy(gaps[:, t]).float())
+        hopeless = pace.hopeless(s, torch.full((runs,), t), gap).numpy()
         at[hopeless & (at < 0)] = t
     return at
 
@@ -40,6 +39,15 @@ def test_what_levels_off_far_away_is(steps):
     at = given_up(paths)
     assert (at > 0).all() and (at <= 0.3 * steps).all()
     assert (given_up(1000 * paths) == at).all()  # logits of any size
+
+
+def test_a_gap_that_is_not_known_yet_counts_from_where_it_is():
+    t = np.arange(101) / 100
+    late = np.stack([10 - 6 * (1 - np.exp(-5 * t)), 1.001 - t**0.5])
+    late[:, :40] = np.inf
+    at = given_up(late)
+    assert 40 < at[0] <= 80 and at[1] < 0
+    assert (given_up(np.full((1, 101), np.inf)) < 0).all()
 
 
 def test_a_plateau_is_no_reason():

@@ -188,7 +188,7 @@ def test_fab_gives_up_what_is_hopeless_and_nothing_else(monkeypatch):
     y, best = optimum(model, x, "linf")
     short = fab(model, x, y, "linf", eps=float(best.min()) / 2, runners_up=4)
     reached = fab(model, x, y, "linf", eps=float(best.max()) * 1.01, runners_up=4)
-    monkeypatch.setattr(sys.modules["hubel.attack.fab"], "MARGIN", float("inf"))
+    monkeypatch.setattr(sys.modules["hubel.attack.pace"], "PATIENCE", float("inf"))
     whole = fab(model, x, y, "linf", eps=float(best.min()) / 2, runners_up=4)
     assert not short.success.any() and not whole.success.any() and reached.success.all()
     assert short.backwards < 0.5 * whole.backwards

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hubel.attack.loop import Seen, State
+from hubel.attack.pace import Pace
 from hubel.attack.planes import onto
 from hubel.attack.result import AttackResult
 from hubel.attack.running import attack
@@ -24,10 +25,6 @@ from hubel.errors import InputError
 PULL, BEYOND, BACK = 0.1, 1.05, 0.9  # alpha_max, eta and beta of the paper
 GRAIN = 2.0**-8  # of the largest logit, how far beyond a border one aims at least: a tie in bf16 would hold the point there
 MOST = 9  # classes that an untargeted step considers
-# Within a ball, a run is given up where, improving at the pace of its last LATELY steps and PATIENCE times longer than it
-# may, its smallest change would still be outside by MARGIN. Of 498 runs on a hardened MNIST network, taken for runs in a ball
-# 1% (0.3%) larger than what they found in the end, this loses none (one), and it spares 50 to 60% of the passes.
-EVERY, LATELY, PATIENCE, MARGIN = 10, 20, 1.5, 1.05
 
 
 class FAB:
@@ -42,14 +39,15 @@ class FAB:
             raise InputError(f"steps={steps} must be at least 1")
         if norm == "l0":
             raise InputError("norm='l0' has no FAB: take fmn or pgd")
-        self.norm, self.steps, self.minimum, self.name, self.give_up = norm, steps, minimum, name, give_up
+        self.norm, self.steps, self.minimum, self.name = norm, steps, minimum, name
+        self.pace = Pace(steps if give_up and not minimum else None)
         self.looks = 3 * steps + 1  # after a success the point pulled back is looked at, without a step
 
     def begin(self, s: State, tasks: list[Task], points: Points) -> None:
         s["z"] = s["x"].clone()
         s["steps"] = torch.zeros(len(tasks), dtype=torch.long)
         s["closest"] = torch.full((len(tasks),), torch.inf)  # the smallest change that broke the network so far
-        s["before"] = torch.full((len(tasks), LATELY // EVERY), torch.inf)  # what it was EVERY steps ago, and so on
+        self.pace.begin(s, len(tasks))
         for i, task in enumerate(tasks):
             if task.start is not None:
                 s["z"][i] = task.start
@@ -72,17 +70,12 @@ class FAB:
 
     def ends(self, s: State, seen: Seen) -> Tensor:
         over = (s["steps"] >= self.steps) & ~seen.broken
-        return over | self._hopeless(s, seen) if self.give_up and not self.minimum else over
+        return over if self.minimum else over | self._hopeless(s, seen)
 
     def _hopeless(self, s: State, seen: Seen) -> Tensor:
-        """Which runs are given up. At most one look of each step finds the network unbroken: there they are judged."""
         size = torch.where(seen.broken, length(seen.q - s["x"], self.norm), torch.inf)
         s["closest"] = torch.minimum(s["closest"], size)
-        due = ~seen.broken & (s["steps"] % EVERY == 0)
-        pace = s["closest"] / s["before"][:, 0]
-        within_reach = s["closest"] * pace ** (PATIENCE * (self.steps - s["steps"]) / LATELY)
-        s["before"] = torch.where(due[:, None], torch.cat([s["before"][:, 1:], s["closest"][:, None]], dim=1), s["before"])
-        return due & (within_reach > MARGIN * s["eps"])
+        return self.pace.hopeless(s, s["steps"], s["closest"] - s["eps"])
 
     def update(self, s: State, seen: Seen) -> None:
         assert seen.loss is not None and seen.gradient is not None

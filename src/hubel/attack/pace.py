@@ -1,14 +1,15 @@
 """When a run within a ball is given up: at its pace it would hardly get there. Depends on torch.
 
 Most of what a robustness evaluation computes, it computes for images that nothing breaks. How near a run has come is seen
-long before its end: the gap, by how much the true class leads at the best point so far, closes ever more slowly. At every
+long before its end: the gap that is left closes ever more slowly. It is by how much the true class leads at the best point so
+far, or, of a search for the smallest change, how far outside the ball the nearest point lies that breaks the network. At every
 tenth of its steps a run is asked whether its gap is still within reach: what the second half of its steps brought (or
 FLOOR of what all of them brought, where that is more), once more for every doubling of the steps that is left, times
 PATIENCE. So a run that will arrive at a constant or slowing pace is never given up; and one that has closed nothing yet has
 shown nothing, and goes on.
 
-Measured on the gaps of all runs of APGD-CE, APGD-T and Square on hardened networks, taken for runs that had to close less: see
-"Runs given up" in bench/RESULTS.md.
+Measured on the gaps of runs of APGD-CE, APGD-T, FAB-T and Square on hardened networks, taken for runs that had to close less:
+see "Runs given up" in bench/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ EVIDENCE = 0.01  # of the first gap: a run that closed less is not judged
 
 
 class Pace:
-    """Of runs of `steps` looks after the first; `None` never gives up."""
+    """Of runs of so many `steps`; `None` never gives up."""
 
     def __init__(self, steps: int | None) -> None:
         self.steps = steps
@@ -31,16 +32,16 @@ class Pace:
         s["gaps"] = torch.zeros(count, MARKS + 1)
         s["mark"] = torch.full((count,), -1)
 
-    def hopeless(self, s: dict[str, Tensor]) -> Tensor:
-        """Return (N,) which runs are given up at this look, the (s["t"] + 1)-th; s["gap"] is minus the gap."""
+    def hopeless(self, s: dict[str, Tensor], at: Tensor, gap: Tensor) -> Tensor:
+        """Return (N,) which runs are given up after `at` (N,) steps, `gap` (N,) the smallest so far, infinite while unknown."""
         if self.steps is None or self.steps < MARKS:
-            return torch.zeros(len(s["t"]), dtype=torch.bool)
-        mark = s["t"] * MARKS // self.steps
-        passed = torch.arange(MARKS + 1) > s["mark"][:, None]
-        gap = -s["gap"]
-        s["gaps"] = torch.where(passed, gap[:, None], s["gaps"])
+            return torch.zeros(len(at), dtype=torch.bool)
+        mark = (at * MARKS // self.steps).clamp_max(MARKS)
+        news = (torch.arange(MARKS + 1) > s["mark"][:, None]) | ~s["gaps"].isfinite()
+        s["gaps"] = torch.where(news, gap[:, None], s["gaps"])
         due = (mark > s["mark"]) & (mark % 2 == 0) & (mark >= 2) & (mark < MARKS) & (gap > 0)
         s["mark"] = mark
+        due &= gap.isfinite()
         if not due.any():
             return due
         closed = s["gaps"][:, 0] - gap

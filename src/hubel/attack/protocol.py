@@ -1,7 +1,7 @@
 """Which attacks an evaluation consists of, in which order. Depends on the attacks.
 
 'standard' is AutoAttack's (Croce and Hein 2020, arXiv:2003.01690), for l1 with the counts of Croce and Hein 2021
-(arXiv:2103.01208) but without their start from larger balls; runs that will hardly get there end early (`pace`, `fab`) unless
+(arXiv:2103.01208) but without their start from larger balls; runs that will hardly get there end early (`pace`) unless
 `give_up` is false. 'plus' adds untargeted DLR and FAB and restarts, and never gives up. 'rand' is for networks with random
 parts, averaged over 20 passes. 'fast' is a fifth of the standard's white-box work and no more: an upper bound to look at while
 working.
