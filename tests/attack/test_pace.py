@@ -13,12 +13,13 @@ from hubel.attack.pace import Pace
 def given_up(gaps: np.ndarray, skips: int = 1) -> np.ndarray:
     """At which look each of the runs is given up, or -1. gaps (n, steps + 1); `skips`: looks at every so many steps."""
     runs, looks = gaps.shape
-    pace, s, gap = Pace(looks - 1), {}, torch.full((runs,), torch.inf)
+    pace, s, gap, widest = Pace(looks - 1), {}, torch.full((runs,), torch.inf), torch.full((runs,), -torch.inf)
     pace.begin(s, runs)
     at = np.full(runs, -1)
     for t in range(0, looks, skips):
-        gap = torch.minimum(gap, torch.from_numpy(gaps[:, t]).float())
-        hopeless = pace.hopeless(s, torch.full((runs,), t), gap).numpy()
+        now = torch.from_numpy(gaps[:, t]).float()
+        gap, widest = torch.minimum(gap, now), torch.maximum(widest, torch.where(now.isfinite(), now, -torch.inf))
+        hopeless = pace.hopeless(s, torch.full((runs,), t), gap, widest).numpy()
         at[hopeless & (at < 0)] = t
     return at
 

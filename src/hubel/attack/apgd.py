@@ -69,7 +69,7 @@ class APGD:
         return s["z"]
 
     def ends(self, s: State, seen: Seen) -> Tensor:
-        return self.pace.hopeless(s, s["t"], -s["gap"])
+        return self.pace.hopeless(s, s["t"], -s["gap"], -s["farthest"])
 
     def loss(self, s: State, logits: Tensor) -> Tensor:
         return self.climb(logits, s["y"], s["toward"] if bool((s["toward"] >= 0).any()) else None)

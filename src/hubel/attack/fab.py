@@ -47,6 +47,7 @@ class FAB:
         s["z"] = s["x"].clone()
         s["steps"] = torch.zeros(len(tasks), dtype=torch.long)
         s["closest"] = torch.full((len(tasks),), torch.inf)  # the smallest change that broke the network so far
+        s["settled"], s["first"] = s["closest"].clone(), s["closest"].clone()
         self.pace.begin(s, len(tasks))
         for i, task in enumerate(tasks):
             if task.start is not None:
@@ -73,9 +74,13 @@ class FAB:
         return over if self.minimum else over | self._hopeless(s, seen)
 
     def _hopeless(self, s: State, seen: Seen) -> Tensor:
+        """Judged by the smallest change at the last look that found the network unbroken: the first success lies far beyond
+        the border, and as long as each is pulled back to another the run has not come to it."""
         size = torch.where(seen.broken, length(seen.q - s["x"], self.norm), torch.inf)
         s["closest"] = torch.minimum(s["closest"], size)
-        return self.pace.hopeless(s, s["steps"], s["closest"] - s["eps"])
+        s["settled"] = torch.where(seen.broken, s["settled"], s["closest"])
+        s["first"] = torch.where(s["first"].isfinite(), s["first"], s["settled"])
+        return self.pace.hopeless(s, s["steps"], s["settled"] - s["eps"], s["first"] - s["eps"])
 
     def update(self, s: State, seen: Seen) -> None:
         assert seen.loss is not None and seen.gradient is not None

@@ -54,7 +54,8 @@ class Search(Protocol):
     A search may further have `free = True`: its points may leave the ball, where a success does not count; `minimum =
     True`: free, and every task is worked to its end for the smallest change within eps (infinite: any); `exact = True`:
     its steps are too fine for anything but float32; and a function `ends(s, seen) -> (N,)` of tasks that end with
-    this look; where points stay in the ball, s["gap"] is by then the largest margin of any other class that was seen.
+    this look; where points stay in the ball, s["gap"] and s["farthest"] are by then the largest and
+    the smallest margin of any other class that was seen.
     """
 
     name: str
@@ -112,7 +113,7 @@ def _begun(search: Search, points: Points, tasks: list[Task]) -> State:
     x = points.x[index]
     state = {"x": x, "y": points.y[index], "index": index, "eps": torch.tensor([t.eps for t in tasks]),
              "toward": torch.tensor([t.toward for t in tasks]), "t": torch.zeros(len(tasks), dtype=torch.long),
-             "gap": torch.full((len(tasks),), -torch.inf), "nearest": x.clone(),
+             "gap": torch.full((len(tasks),), -torch.inf), "farthest": torch.full((len(tasks),), torch.inf), "nearest": x.clone(),
              "size_best": torch.full((len(tasks),), torch.inf)}
     search.begin(state, tasks, points)
     return state
@@ -195,6 +196,7 @@ def _remember(points: Points, s: State, q: Tensor, logits: Tensor) -> None:
     gap = margin(logits, s["y"], wanted)
     better = gap > s["gap"]
     s["gap"] = torch.where(better, gap, s["gap"])
+    s["farthest"] = torch.minimum(s["farthest"], gap)
     s["nearest"][better] = q[better]
 
 

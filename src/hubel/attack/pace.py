@@ -5,8 +5,8 @@ long before its end: the gap that is left closes ever more slowly. It is by how 
 far, or, of a search for the smallest change, how far outside the ball the nearest point lies that breaks the network. At every
 tenth of its steps a run is asked whether its gap is still within reach: what the second half of its steps brought (or
 FLOOR of what all of them brought, where that is more), once more for every doubling of the steps that is left, times
-PATIENCE. So a run that will arrive at a constant or slowing pace is never given up; and one that has closed nothing yet has
-shown nothing, and goes on.
+PATIENCE. So a run that will arrive at a constant or slowing pace is never given up. One on a plateau, whose looks all showed the
+same, has shown nothing yet, and goes on.
 
 Measured on the gaps of runs of APGD-CE, APGD-T, FAB-T and Square on hardened networks, taken for runs that had to close less:
 see "Runs given up" in bench/RESULTS.md.
@@ -19,7 +19,7 @@ from torch import Tensor
 
 MARKS = 20  # parts of a run at whose ends the gap is noted; at every second one the run is judged
 PATIENCE, FLOOR = 5.5, 0.05
-EVIDENCE = 0.01  # of the first gap: a run that closed less is not judged
+EVIDENCE = 0.01  # of the first gap: where the gaps seen differ by less, a run is not judged
 
 
 class Pace:
@@ -32,8 +32,9 @@ class Pace:
         s["gaps"] = torch.zeros(count, MARKS + 1)
         s["mark"] = torch.full((count,), -1)
 
-    def hopeless(self, s: dict[str, Tensor], at: Tensor, gap: Tensor) -> Tensor:
-        """Return (N,) which runs are given up after `at` (N,) steps, `gap` (N,) the smallest so far, infinite while unknown."""
+    def hopeless(self, s: dict[str, Tensor], at: Tensor, gap: Tensor, widest: Tensor) -> Tensor:
+        """Return (N,) which runs are given up after `at` (N,) steps, `gap` (N,) the smallest so far (infinite while
+        unknown), `widest` (N,) the largest."""
         if self.steps is None or self.steps < MARKS:
             return torch.zeros(len(at), dtype=torch.bool)
         mark = (at * MARKS // self.steps).clamp_max(MARKS)
@@ -48,4 +49,4 @@ class Pace:
         lately = s["gaps"].gather(1, (mark // 2)[:, None]).squeeze(1) - gap
         doublings = (MARKS / mark.clamp_min(1)).log2()
         reach = PATIENCE * doublings * torch.maximum(lately, FLOOR * closed)
-        return due & (closed > EVIDENCE * s["gaps"][:, 0].abs()) & (gap > reach)
+        return due & (widest - gap > EVIDENCE * s["gaps"][:, 0].abs()) & (gap > reach)

@@ -68,7 +68,7 @@ class Square:
         return s["candidate"]
 
     def ends(self, s: State, seen: Seen) -> Tensor:
-        return self.pace.hopeless(s, s["t"], -s["gap"])
+        return self.pace.hopeless(s, s["t"], -s["gap"], -s["farthest"])
 
     def loss(self, s: State, logits: Tensor) -> Tensor:
         return margin(logits, s["y"], s["toward"] if bool((s["toward"] >= 0).any()) else None)
