@@ -1,6 +1,6 @@
 """The training loop, measured: its overhead, the ceiling, CIFAR-10 against the usual loop, what each trick gives.
 
-    python bench/training.py overhead | ceiling | cifar-steps | cifar-usual [--epochs N]
+    python bench/training.py overhead | ceiling | compiled | cifar-steps | cifar-usual [--epochs N]
     python bench/training.py cifar-run [--images N] [--epochs N] [--seeds S ...]
     python bench/training.py ablation [--recipe mnist] [--images N] [--epochs N] [--seeds S ...]
 
@@ -107,6 +107,61 @@ def ceiling() -> None:
                          f"{t['images_per_second']:,.0f}", f"{t['flops_per_second'] / 1e9:.0f}", f"{t['share']:.0%}", parts])
     publish("What share of the convolution ceiling is reached", ["what", "images/s", "GFLOP/s", "of the ceiling", "detail"],
             rows, "`hubel bench`. The ceiling is the best convolution above; steps are fit's own.")
+
+
+# -- torch.compile ------------------------------------------------------------------------------------------------------
+
+def compiled(repeats: int = 5) -> None:
+    """A training step, and inference, as the engine runs them and as torch.compile makes of the same network in bf16."""
+    rows = [row for case in (("recipe mnist's network", mnist.network, (1, 28, 28), 128),
+                             ("recipe cifar94's network", cifar94.network, (3, 32, 32), 250),
+                             ("ResNet-18", lambda: nets.build("resnet18", 1000, 3), (3, 224, 224), 16))
+            for row in _against_inductor(*case, repeats)]
+    publish("torch.compile", ["what", "the engine's way", "torch.compile", "times the engine's", "first call"], rows,
+            f"Median of {repeats} alternating calls. Training: forwards and backwards in bf16 autocast, channels-last, without the "
+            "optimiser; inference: `engine.frozen` against the compiled network in evaluation mode.")
+
+
+def _against_inductor(name: str, make: Any, shape: tuple[int, ...], batch: int, repeats: int) -> list[list[str]]:
+    low = torch.autocast("cpu", torch.bfloat16)
+    x = torch.rand(batch, *shape).contiguous(memory_format=torch.channels_last)
+    y = torch.randint(0, 10, (batch,))
+    network = make().to(memory_format=torch.channels_last)
+    network(x)  # sizes lazy layers
+    inductor = torch.compile(network)
+
+    def step(module: Any) -> None:
+        with low:
+            outputs = module(x)
+        F.cross_entropy(outputs.float(), y).backward()
+        network.zero_grad()
+
+    def answer(module: Any) -> Tensor:
+        with torch.no_grad(), low:
+            return module(x)
+
+    def medians(ours: Any, theirs: Any) -> tuple[float, float]:
+        pairs = [(_seconds(ours), _seconds(theirs)) for _ in range(repeats + 1)][1:]
+        return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
+
+    network.train()
+    first = _seconds(lambda: step(inductor))
+    a, b = medians(lambda: step(network), lambda: step(inductor))
+    rows = [[f"{name}, training step, {batch} images", f"{1e3 * a:.1f} ms", f"{1e3 * b:.1f} ms", f"{b / a:.2f}x", f"{first:.0f} s"]]
+    network.eval()
+    ours = engine.frozen(network, x)
+    off = float((ours(x) - answer(inductor).float()).abs().mean() / ours(x).std())
+    a, b = medians(lambda: ours(x), lambda: answer(inductor))
+    rows.append([f"{name}, inference, {batch} images", f"{1e3 * a:.1f} ms", f"{1e3 * b:.1f} ms", f"{b / a:.2f}x",
+                 f"answers differ by {off:.3f} of their spread"])
+    print(*rows, sep="\n", flush=True)
+    return rows
+
+
+def _seconds(call: Any) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
 
 
 # -- CIFAR-10 -----------------------------------------------------------------------------------------------------------
@@ -313,7 +368,7 @@ def publish(section: str, header: list[str], rows: list[list[Any]], note: str) -
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("part", choices=["overhead", "ceiling", "cifar-steps", "cifar-usual", "cifar-run", "ablation"])
+    parser.add_argument("part", choices=["overhead", "ceiling", "compiled", "cifar-steps", "cifar-usual", "cifar-run", "ablation"])
     parser.add_argument("--images", type=int, default=None)
     parser.add_argument("--epochs", type=int, default=None)
     parser.add_argument("--recipe", default="cifar94", choices=recipes.names(), help="for the ablation")
@@ -328,4 +383,4 @@ if __name__ == "__main__":
     elif arguments.part == "ablation":
         ablation(arguments.recipe, arguments.images, arguments.epochs, arguments.seeds, arguments.only)
     else:
-        {"overhead": overhead, "ceiling": ceiling, "cifar-steps": cifar_steps}[arguments.part]()
+        {"overhead": overhead, "ceiling": ceiling, "compiled": compiled, "cifar-steps": cifar_steps}[arguments.part]()
