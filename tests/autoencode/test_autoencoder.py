@@ -146,6 +146,16 @@ def test_map_as_code_and_a_decoder_that_is_no_mirror(blobs: Callable[..., np.nda
     np.testing.assert_array_equal(made.decode(codes[3]), back[3:4])
 
 
+def test_the_usual_code_is_a_48th_of_the_image_and_of_large_images_a_map() -> None:
+    lecture = autoencode.build("convolutional", 128, 3)
+    assert lecture.code_shape == (16, 16, 4) and lecture.bottleneck.passing == 1024  # type: ignore[union-attr]
+    assert lecture.encode(np.zeros((2, 128, 128, 3), np.uint8)).shape == (2, 16, 16, 4)
+    assert autoencode.build("convolutional", (64, 72), 1).code_shape == (8, 9, 1)
+    assert autoencode.build("convolutional", 32, 3).code_shape == autoencode.build("variational", 32, 3).code_shape == (64,)
+    assert autoencode.build("convolutional", 28, 1).code_shape == (16,)
+    assert autoencode.build("dense", 128, 1).code_shape == (341,)
+
+
 def test_own_networks_from_plain_layers(tmp_path: Path, spots: np.ndarray) -> None:
     net = EncoderDecoder(nn.Sequential(nn.Conv2d(1, 2, 4, 4), nn.Tanh(), Flatten(), nn.Linear(32, 6)),
                          nn.Sequential(Dense(64, "elu"), Reshape((4, 4, 4)), UpSampling2D(4), nn.Conv2d(4, 1, 3, padding=1)),

@@ -16,16 +16,33 @@ KINDS = ("dense", "convolutional", "variational", "u")
 SMALLEST = 4  # pixels: the side at which stages stop halving
 WIDEST = 256  # filters
 
+MAP_FROM, MAP_STAGES = 64, 3  # from this side up the usual code is a map, one place to 8 x 8 pixels
+USUAL = 48  # numbers of an image to one of its code, as in the lecture's 49,152 to 1,024
+
 Latents = int | tuple[int, int, int]
 
 
-def network(kind: str, size: tuple[int, int], channels: int, latents: Latents = 64, seed: int | None = None,
+def usual_latents(kind: str, size: tuple[int, int], channels: int) -> tuple[Latents, dict[str, Any]]:
+    """Return the code that fits images of `size` (height, width), and options for `network`: a 48th of an image's numbers.
+
+    Of large images a convolutional autoencoder's code is a map, so that each place says what is there: a row of numbers would
+    need millions of weights to and fro, and learns much more slowly (128 x 128 in colour: bench/RESULTS.md).
+    """
+    step = 2**MAP_STAGES
+    if kind == "convolutional" and min(size) >= MAP_FROM and size[0] % step == size[1] % step == 0:
+        maps = max(1, round(channels * step**2 / USUAL))
+        return (size[0] // step, size[1] // step, maps), {"stages": MAP_STAGES}
+    return min(max(size[0] * size[1] * channels // USUAL, 8), 1024), {}
+
+
+def network(kind: str, size: tuple[int, int], channels: int, latents: Latents | None = None, seed: int | None = None,
             **options: Any) -> nn.Module:
     """Return an untrained autoencoder network for images of `size` (height, width) in pixels.
 
     kind : 'dense', 'convolutional', 'variational' (convolutional, with a distribution as its code), 'u' (with skips around
         the bottleneck, which therefore is none).
-    latents : numbers in the code; or (h, w, c), the code's shape as a map, where the stages lead to h x w.
+    latents : numbers in the code; or (h, w, c), the code's shape as a map, where the stages lead to h x w; None: see
+        `usual_latents`.
     options : dense: widths=(512,), decoder_widths=None (the same, mirrored). The others: width=32 (filters of the first
         stage, doubled by each), decoder_width=None (the same), stages=None (halve the image down to 4 pixels or more).
     """
@@ -34,6 +51,9 @@ def network(kind: str, size: tuple[int, int], channels: int, latents: Latents = 
         raise InputError(f"kind {kind!r} is unknown: one of {', '.join(KINDS)}")
     if channels not in (1, 3) or min(size) < 1:
         raise InputError(f"images of {size[0]} x {size[1]} with {channels} channels: give 1 (grey) or 3 (colour)")
+    if latents is None:
+        latents, usual = usual_latents(kind, size, channels)
+        options = {**usual, **options}
     numbers = [latents] if isinstance(latents, int) else list(latents)
     if len(numbers) not in (1, 3) or any(int(n) != n or n < 1 for n in numbers):
         raise InputError(f"latents={latents}: give a number from 1 up, or (height, width, maps) of a map")

@@ -237,7 +237,7 @@ class Half(nn.Module):
         return getattr(self.network, self.which)(x)
 
 
-def build(kind: str = "convolutional", size: int | Sequence[int] = 32, channels: int = 3, latents: architectures.Latents = 64,
+def build(kind: str = "convolutional", size: int | Sequence[int] = 32, channels: int = 3, latents: architectures.Latents | None = None,
           seed: int | None = 0, **options: Any) -> Autoencoder:
     """Return an untrained Autoencoder: see `architectures.network` for kinds and options; `size` is (height, width) or the
     side of a square, in pixels."""

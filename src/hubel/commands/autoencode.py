@@ -34,8 +34,8 @@ def train(
     out: Annotated[Path, typer.Option("-o", "--out", help="The file to write.", dir_okay=False)] = Path("coder.hubel"),
     kind: Annotated[str, typer.Option(help="convolutional, variational (synthesises), dense, or u (with skips: no bottleneck).")
                     ] = "convolutional",
-    latents: Annotated[int | None, typer.Option(help="Numbers in the bottleneck.", min=1,
-                                                show_default="a 48th of an image's, 8 to 1024")] = None,
+    latents: Annotated[int | None, typer.Option(help="Numbers in the bottleneck, in a row.", min=1,
+                                                show_default="a 48th of an image's; of large images as a map")] = None,
     size: Annotated[int | None, typer.Option(help="Pixels a side that images are brought to.", min=8,
                                              show_default="their own up to 64, else 128")] = None,
     minutes: Annotated[float, typer.Option(help="At most so long.")] = 8.0,
@@ -77,7 +77,6 @@ def train(
     read = pictures(data, None if size is None else (size, size), None, seed=seed)
     images = read.images
     height, width, channels = images.shape[1:]
-    latents = latents or int(np.clip(height * width * channels // 48, 8, 1024))
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", room.BottleneckWarning)
         coder = room.build(kind, (height, width), channels, latents, seed)
