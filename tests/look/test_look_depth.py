@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from forked import forked
 from hubel import look
 from hubel.data import load
 from hubel.errors import DataError, InputError
@@ -90,13 +89,11 @@ print({name: (top.seen, top.inputs.tolist(), top.values.tolist()) for name, top 
 
 
 def test_a_killed_pass_is_taken_up_again(tmp_path):
-    def run(file, how):
-        return subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / file), how], capture_output=True, text=True)
-
-    assert run("a", "kill").returncode == -signal.SIGKILL
-    resumed, whole = run("a", "go on"), run("b", "go on")
-    assert resumed.returncode == whole.returncode == 0, resumed.stderr + whole.stderr
-    assert resumed.stdout == whole.stdout and "150" in whole.stdout
+    killed, resumed, whole = forked(KILLED, [(tmp_path / "a", "kill"), (tmp_path / "a", "go on"), (tmp_path / "b", "go on")],
+                                    tmp_path / "told")
+    assert killed[0] == -signal.SIGKILL
+    assert resumed[0] == whole[0] == 0, resumed[2] + whole[2]
+    assert resumed[1] == whole[1] and "150" in whole[1]
 
 
 def test_an_interrupted_pass_is_taken_up_again(model, digits, tmp_path):

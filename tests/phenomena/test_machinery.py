@@ -138,7 +138,7 @@ def test_what_does_not_fit_in_the_time_is_left_out_and_named(tmp_path: Path) -> 
     assert result.left_out == ("hidden-units",) and "hidden-units" in result.page.read_text("utf-8")
 
 
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("sign", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_killed_run_loses_only_the_claim_that_was_running(tmp_path: Path, sign: signal.Signals) -> None:
     """Polynomials, 15, are done first, since one claim runs at a time; the kill falls into 16, which takes 45 seconds."""
     words = [sys.executable, "-m", "hubel.cli", "claims", "15", "16", "-o", str(tmp_path), "--jobs", "1"]

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from forked import forked
 from hubel import training
 from hubel.errors import InputError
 from hubel.training import checkpoint
@@ -55,22 +52,18 @@ save_file({k: v.contiguous() for k, v in net.state_dict().items()}, out)
 """
 
 
-def child(folder: Path, out: str, kills: list[int], how: str) -> int:
-    command = [sys.executable, "-c", CHILD, str(folder / out), str(folder / f"{out}.run"), json.dumps(kills), how]
-    return subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=200).returncode
-
-
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
     """SIGKILL in the first epoch, at its last step, in the middle of writing a checkpoint, and near the end."""
-    assert child(tmp_path, "whole", [], "whole") == 0
-    for kills, how in (([2], "in training"), ([4], "in training"), ([6], "in writing"), ([11], "in training")):
-        assert child(tmp_path, "parts", kills, how) == -signal.SIGKILL
-    assert child(tmp_path, "parts", [], "in training") == 0
-    whole, parts = load_file(tmp_path / "whole"), load_file(tmp_path / "parts")
+    steps = [("whole", [], "whole"), *(("parts", *kill) for kill in (([2], "in training"), ([4], "in training"), ([6], "in writing"),
+                                                                     ([11], "in training"), ([], "in training"))),
+             ("again", [], "in training")]  # a finished run is loaded, not run again
+    runs = [(tmp_path / out, tmp_path / f"{'parts' if out == 'again' else out}.run", json.dumps(kills), how) for out, kills, how in steps]
+    found = forked(CHILD, runs, tmp_path / "told")
+    assert [code for code, _, _ in found] == [0, *4 * [-signal.SIGKILL], 0, 0], found
+    whole, parts, again = (load_file(tmp_path / name) for name in ("whole", "parts", "again"))
     assert whole.keys() == parts.keys() and all(torch.equal(whole[k], parts[k]) for k in whole)
+    assert all(torch.equal(whole[k], again[k]) for k in whole)
     assert not [p for p in tmp_path.iterdir() if p.name.endswith(".new") and p.stat().st_size == 0]
-    assert child(tmp_path, "parts", [], "in training") == 0  # a finished run is loaded, not run again
-    assert all(torch.equal(whole[k], load_file(tmp_path / "parts")[k]) for k in whole)
 
 
 class Crash(training.Callback):
