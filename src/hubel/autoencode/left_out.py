@@ -37,9 +37,10 @@ class LeftOut(Shown):
                 "images": self.tested}
 
     def plot(self) -> Figure:
-        figure = canvas(0.9 + 0.27 * len(self.classes))
+        legend = 0.08 + 0.17 * -(-len(self.values) // 3)  # inches
+        figure = canvas(0.65 + legend + 0.27 * len(self.classes))
         height = figure.get_figheight()
-        axes = figure.add_axes((0.16, 0.5 / height, 0.8, 1 - 0.85 / height))
+        axes = figure.add_axes((0.16, (0.25 + legend) / height, 0.8, 1 - (0.6 + legend) / height))
         places = np.arange(len(self.classes))[::-1]
         colours = ("#2563eb", "#f59e0b", "#16a34a", "#dc2626", "#7c3aed", "#0891b2")
         for (way, values), colour, mark in zip(self.values.items(), colours, "osD^vP", strict=False):
