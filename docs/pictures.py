@@ -205,6 +205,37 @@ def autoencode_walk() -> Figure:
 
 
 @picture
+def restore() -> Figure:
+    from hubel.autoencode import restore as ready
+
+    whole = photo("cat")[40:296, 60:400]
+    noisy = (whole + np.random.default_rng(0).normal(0, 25, whole.shape)).clip(0, 255).round().astype(np.uint8)
+    y, x = np.mgrid[: whole.shape[0], : whole.shape[1]]
+    scratches = ((x + y) % 47 < 4) | ((x - 2 * y) % 83 < 4)
+    scratched = np.where(scratches[..., None], np.uint8(255), whole)
+    return row([noisy, ready.denoise(noisy), scratched, ready.inpaint(whole, scratches)],
+               ["noise of 25 levels", "denoised", "scratched", "in-painted"], 2.0)
+
+
+@picture
+def restore_codec() -> Figure:
+    from hubel.autoencode import codec
+
+    whole = photo("coffee")
+    ours = codec.compress(whole, quality=20)
+    jpeg, size = b"", 0
+    for quality in range(1, 96):  # the first that is no smaller than ours
+        file = io.BytesIO()
+        Image.fromarray(whole).save(file, "JPEG", quality=quality, optimize=True)
+        jpeg, size = file.getvalue(), len(file.getvalue())
+        if size >= len(ours):
+            break
+    shown = [whole, codec.decompress(ours), np.asarray(Image.open(io.BytesIO(jpeg)))]
+    titles = [f"{whole.shape[1]} × {whole.shape[0]} pixels", f"Hubel, {len(ours) / 1000:.1f} kB", f"JPEG, {size / 1000:.1f} kB"]
+    return row([s[40:280, 120:420] for s in shown], titles, 2.2)
+
+
+@picture
 def claims() -> Figure:
     return phenomena.run("two-sigma").plot()
 

@@ -234,6 +234,14 @@ def test_a_hit_of_the_fast_copy_counts_only_if_the_network_agrees():
     assert result.robust_accuracy == 1.0
 
 
+def test_runs_that_begin_together_find_what_runs_in_turn_find(case):
+    model, x, y = case
+    for eps in ("1/255", "2/255", "3/255"):
+        turn, together = (pgd(model, x, y, eps, steps=6, restarts=3, together=t) for t in (False, True))
+        assert (turn.success == together.success).all()
+        assert np.nanmax(together.distances, initial=0.0) <= together.eps + 1e-6
+
+
 def test_restarts_and_momentum_and_losses_break_no_fewer(case):
     model, x, y = case
     base = pgd(model, x, y, "3/255", steps=6).success

@@ -92,7 +92,7 @@ def random_point(x: torch.Tensor, eps: float, norm: str, keys: list[int], *words
 def pgd(model: Any, x: Any, y: Any, eps: float | str, norm: Any = "linf", *, steps: int = 20, restarts: int = 1,
         target: Any = None, loss: str = "ce", step_size: float | str | None = None, momentum: float = 0.0,
         random_start: bool = False, precision: str = "uint8", seed: int = 0, batch_size: int | None = None,
-        progress: bool | str = "auto") -> AttackResult:
+        progress: bool | str = "auto", together: bool = False) -> AttackResult:
     """Attack `model` with projected gradient descent and return an AttackResult.
 
     Parameters
@@ -103,6 +103,7 @@ def pgd(model: Any, x: Any, y: Any, eps: float | str, norm: Any = "linf", *, ste
     norm : 'linf', 'l2', 'l1' or 'l0'.
     target : None: any wrong class will do; else a class (index or name), or one for each image.
     restarts : runs, the first from the image, the others from random points; only survivors go on.
+    together : begin all runs at once: the same successes, sooner for a few small images, later for many.
     step_size : pixels of 0..1; None: a cosine from 2 eps to eps / 10.
     precision : 'uint8': adversarials are whole 8-bit images and survive being saved as PNG (the originals are rounded to
         8 bits first); 'float': any values.
@@ -114,7 +115,7 @@ def pgd(model: Any, x: Any, y: Any, eps: float | str, norm: Any = "linf", *, ste
     size = None if step_size is None else parse_eps(step_size)
     search = PGD(name, steps, loss, size, momentum, random_start)
     return attack(model, x, y, search, eps, name, runs=restarts, target=target, precision=precision, seed=seed,
-                  batch_size=batch_size, progress=progress)
+                  batch_size=batch_size, progress=progress, together=together)
 
 
 def fgsm(model: Any, x: Any, y: Any, eps: float | str, norm: Any = "linf", **options: Any) -> AttackResult:

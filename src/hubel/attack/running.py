@@ -26,8 +26,12 @@ PART = 256  # images looked at together outside the loop
 
 def attack(model: Any, x: Any, y: Any, search: Search, eps: float | str, norm: str, *, runs: int = 1, target: Any = None,
            runners_up: int = 0, precision: str = "uint8", seed: int = 0, batch_size: int | None = None,
-           progress: bool | str = "auto") -> AttackResult:
-    """Run one attack within one ball: the common part of every fixed-eps attack (parameters as in `pgd` and `apgd`)."""
+           progress: bool | str = "auto", together: bool = False) -> AttackResult:
+    """Run one attack within one ball: the common part of every fixed-eps attack (parameters as in `pgd` and `apgd`).
+
+    together : all runs begin at once, and all end with the last image's first success, instead of each following the one before:
+        the same successes, in less time where a step costs its calls rather than its pixels, as with one small image.
+    """
     began = time.perf_counter()
     size = radius(eps, norm, precision) if eps != float("inf") else float("inf")
     if runs < 1:
@@ -49,14 +53,15 @@ def attack(model: Any, x: Any, y: Any, search: Search, eps: float | str, norm: s
     def follow(task: Task, hit: Hit | None) -> Task | None:
         if hit is not None and (task.index not in hits or hit.distance < hits[task.index].distance):
             hits[task.index] = hit
-        if (hit is None or every_run) and task.run + 1 < runs:
+        if (hit is None or every_run) and not together and task.run + 1 < runs:
             return Task(task.index, size, task.run + 1, toward(task.index, task.run + 1))
         bar.advance(broke=task.index in hits)
         return None
 
-    tasks = [Task(i, size, 0, toward(i, 0)) for i in right]
+    tasks = [Task(i, size, number, toward(i, number)) for number in range(runs if together else 1) for i in right]
+    halt = (lambda: len(hits) == len(right)) if together and not every_run else None
     with Bar(search.name, len(tasks), progress) as bar:
-        run(subject, search, points, tasks, follow, batch_size)
+        run(subject, search, points, tasks, follow, batch_size, halt)
     return collected(subject, points, before, confidence, hits, search.name, size, time.perf_counter() - began)
 
 
