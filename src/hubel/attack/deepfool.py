@@ -19,7 +19,8 @@ from hubel.attack.tasks import Points, Task
 from hubel.attack.threat import norm_name, rows
 from hubel.errors import InputError
 
-ASKED = 3  # slopes taken in a look
+ASKED = 3  # slopes taken in a look, at most
+NEARLY = 1.3  # times the nearest border's distance: up to there slopes are taken anew
 STEEPER = 1.5  # times the steepest slope known: the most that is allowed for one that is not known
 
 
@@ -27,7 +28,7 @@ class DeepFool:
     """Steps until the decision changes. `candidates` likeliest wrong classes are considered, chosen on the clean image;
     with a target that class alone. Each step is the smallest that the box allows.
 
-    A look takes the slopes towards `ASKED` candidates, those whose borders are nearest by the slopes last known. Where one
+    A look takes the slopes towards up to `ASKED` candidates, those whose borders are nearest by the slopes last known. Where one
     whose slope is not known could be nearer than all of these, the point stays and its slope is taken first.
     """
 
@@ -59,8 +60,9 @@ class DeepFool:
             order = logits.detach().scatter(1, s["y"].view(-1, 1), -torch.inf).argsort(dim=1, descending=True)
             s["classes"][new, :k] = order[new, :k]
         gaps = logits.gather(1, s["classes"][:, :k]) - true
-        s["asked"] = self._ways(s, gaps.detach()).argsort(dim=1, stable=True)[:, :ASKED]
-        return gaps.gather(1, s["asked"])
+        ways, s["asked"] = (t[:, :ASKED] for t in self._ways(s, gaps.detach()).sort(dim=1, stable=True))
+        count = int((ways <= NEARLY * ways[:, :1]).sum(dim=1).max())
+        return gaps.gather(1, s["asked"][:, :count])
 
     def _ways(self, s: State, gaps: Tensor) -> Tensor:
         """(N, k) how far the borders are, at least, where a slope is not known."""
@@ -76,7 +78,7 @@ class DeepFool:
         value, w, slopes = nearest_border(seen.loss, seen.gradient, self.norm)
         step = onto(s["z"], w, -value + 1e-6 * value.abs(), self.norm)
         if slopes is not None:
-            s["slopes"] = s["slopes"].scatter(1, s["asked"], slopes)
+            s["slopes"] = s["slopes"].scatter(1, s["asked"][:, : slopes.shape[1]], slopes)
             k = min(self.candidates, seen.logits.shape[1] - 1)
             gaps = seen.logits.gather(1, s["classes"][:, :k]) - seen.logits.gather(1, s["y"].view(-1, 1))
             unknown = s["slopes"][:, :k] == 0

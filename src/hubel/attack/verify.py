@@ -48,8 +48,8 @@ def settle(subject: Subject, points: Points, task: Task, point: Tensor, step: in
 
     index = torch.tensor([task.index])
     wanted = None if points.targets is None else points.targets[index]
-    below = 0.0  # the largest scale known to fail, and its margin: of the original the fast copy's will do
-    lacks = min(float(margin(subject.look(x[None]), points.y[index], wanted)), -1e-3)
+    below = 0.0  # the largest scale known to fail, and its margin
+    lacks = min(float(margin(subject.truth(x[None]), points.y[index], wanted)), -1e-3)
     for outer in OUTWARDS:
         best, gap = at(outer)
         if best is not None:
