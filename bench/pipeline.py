@@ -116,6 +116,7 @@ def main() -> None:
             options = {"width": 32, "stages": 4, "kernel": 5, "stride": 4} if name == "small_resnet" else {}
             step = make(nets.build(name, 15, 3, seed=0, **options), sample)
             stream = ours()
+            step(sample)  # the first one chooses precisions
             runs = [(rate(lambda step=step: step(sample), arguments.seconds),
                      rate(lambda step=step, stream=stream: step(next(stream)), arguments.seconds))
                     for _ in range(arguments.rounds)]
