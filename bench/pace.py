@@ -1,6 +1,6 @@
 """What giving up runs costs and spares: every run of an attack to its end, then judged as if less had been asked of it.
 
-    python bench/pace.py MODEL IMAGES.npz EPS COUNT
+    python bench/pace.py MODEL IMAGES.npz EPS COUNT [linf|l2|l1]
 
 A run whose gap went from 5 to 3 withstood; taken for a run that had 3 less to close it succeeds, and that by its last step. Over
 all such levels between an image's first gap and the smallest of its runs (of FAB: sizes of balls), `lost` is the share at which
@@ -46,10 +46,10 @@ class Recorder(Pace):
         return torch.zeros(len(at), dtype=torch.bool)
 
 
-def recorded(model: Model, x: np.ndarray, y: np.ndarray, eps: float, stage: Stage) -> tuple[dict[int, list[Run]], set[int]]:
+def recorded(model: Model, x: np.ndarray, y: np.ndarray, eps: float, norm: str, stage: Stage) -> tuple[dict[int, list[Run]], set[int]]:
     """The runs of each image, towards all classes whether or not one broke it, and which images one did."""
     subject = Subject(model)
-    points, before, _ = opened(subject, x, y, "linf", None, "float", 0)
+    points, before, _ = opened(subject, x, y, norm, None, "float", 0)
     right = torch.nonzero(before == points.y).flatten().tolist()
     aims = likeliest(subject, points, right, max(1, stage.runners_up))
     recorder = stage.search.pace = Recorder(stage.search.steps)  # type: ignore[attr-defined]
@@ -114,22 +114,22 @@ def _looks_before_end(told: Run, steps: int) -> int:
     return len(told)
 
 
-def main(model_file: str, images: str, eps: float, count: int) -> None:
+def main(model_file: str, images: str, eps: float, count: int, norm: str = "linf") -> None:
     with np.load(images, allow_pickle=False) as held:
         x, y = held["x"][:count], held["y"][:count]
     model = Model.load(model_file)
     rows = []
-    for stage in protocol("standard", "linf"):
+    for stage in protocol("standard", norm):
         steps = int(stage.search.steps)  # type: ignore[attr-defined]
-        runs, broken = recorded(model, x, y, eps, stage)
+        runs, broken = recorded(model, x, y, eps, norm, stage)
         lost, left = measured(runs, broken, steps)
         rows.append([stage.name, sum(len(of) for of in runs.values()), len(broken), f"{lost:.2%}", f"{left:.0%}"])
         print(rows[-1], flush=True)
-    append_results(f"Runs given up: {Path(model_file).stem}", markdown(
+    append_results(f"Runs given up: {Path(model_file).stem}, {norm}", markdown(
         ["attack", "runs", "images it breaks", "successes lost", "looks left"], rows,
-        f"{Path(model_file).name}, {len(x)} images, L-inf eps {eps:.4g}: every run to its end, then judged as if it had had less to close, at "
+        f"{Path(model_file).name}, {len(x)} images, {norm} eps {eps:.4g}: every run to its end, then judged as if it had had less to close, at "
         f"{LEVELS} levels an image (bench/pace.py)."))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], parse_eps(sys.argv[3]), int(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], parse_eps(sys.argv[3]), int(sys.argv[4]), *sys.argv[5:])
