@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from hubel.convolve import Depthwise
 from hubel.engine import frozen, using
 from hubel.engine.conv import FrozenConv2d
 from hubel.engine.fold import fold_batch_norm
@@ -57,6 +58,52 @@ def test_dilated_and_string_padded_convolutions():
         (expected,) = torch.autograd.grad(conv(x).square().sum(), x)
         (gradient,) = torch.autograd.grad(FrozenConv2d(conv, torch.float64)(x).square().sum(), x)
         torch.testing.assert_close(gradient, expected)
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("ceiling", [None, 6.0, float("inf")])
+@pytest.mark.parametrize("same", [True, False])
+def test_depthwise_in_bf16_agrees_with_and_without_gradient(kernel, stride, ceiling, same):
+    """One rounding between the compiled core, which nobody who asks for a gradient gets, and torch's own kernels."""
+    torch.manual_seed(0)
+    layer = SameConv2d(48, 48, kernel, stride, groups=48) if same else nn.Conv2d(48, 48, kernel, stride, 1, groups=48)
+    conv = FrozenConv2d(layer, torch.bfloat16)
+    conv.ceiling = ceiling
+    x = torch.randn(3, 48, 18, 21).mul(4).bfloat16().contiguous(memory_format=torch.channels_last)
+    compiled, asked = conv(x), conv(x.requires_grad_())
+    torch.testing.assert_close(compiled, asked, rtol=2.0**-7, atol=1e-5)
+    with using(depthwise=False), torch.no_grad():
+        assert torch.equal(conv(x), asked)
+    (gradient,) = torch.autograd.grad(asked.sum(), x)
+    assert gradient.shape == x.shape and gradient.isfinite().all()
+    y = x.detach().float().requires_grad_()
+    left, right, top, bottom = conv.pads(18, 21)
+    full = F.conv2d(F.pad(y, (left, right, top, bottom)), conv.weight.float(), None, stride, groups=48)
+    (expected,) = torch.autograd.grad((full * ((asked > 0) & (asked < (ceiling or 1)) if ceiling else 1)).sum(), y)
+    torch.testing.assert_close(gradient.float(), expected, rtol=0.02, atol=0.02)
+
+
+def test_depthwise_takes_the_compiled_core_only_for_what_it_is_for(monkeypatch):
+    if not Depthwise.possible(torch.zeros(8, 1, 3, 3), (1, 1), (1, 1), 8):
+        pytest.skip("no compiled core or no AVX512-BF16 here")
+    calls = []
+    real = Depthwise.__call__
+    monkeypatch.setattr(Depthwise, "__call__", lambda self, *args: calls.append(1) or real(self, *args))
+    conv = FrozenConv2d(nn.Conv2d(32, 32, 3, padding=1, groups=32), torch.bfloat16)
+    x = torch.randn(2, 32, 9, 9).bfloat16()
+    laid_out = x.contiguous(memory_format=torch.channels_last)
+    plain = conv(x)
+    assert not calls
+    torch.testing.assert_close(conv(laid_out), plain, rtol=2.0**-7, atol=1e-5)
+    assert len(calls) == 1
+    conv(laid_out.requires_grad_())
+    assert len(calls) == 1
+    with using(depthwise=False):
+        FrozenConv2d(nn.Conv2d(32, 32, 3, groups=32), torch.bfloat16)(laid_out.detach())
+    FrozenConv2d(nn.Conv2d(32, 32, 7, groups=32), torch.bfloat16)(laid_out.detach())
+    FrozenConv2d(nn.Conv2d(32, 32, 3, groups=32), torch.float32)(laid_out.detach().float())
+    assert len(calls) == 1
 
 
 def _trained_statistics(network, x):
@@ -139,7 +186,7 @@ def test_fused_activations_give_the_same_values_and_gradients(activation, size):
         torch.testing.assert_close(run(x), network(x), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("switch", ["layout", "bf16", "folding", "fusion", "input_gradient"])
+@pytest.mark.parametrize("switch", ["layout", "bf16", "folding", "fusion", "input_gradient", "depthwise"])
 def test_answers_do_not_depend_on_the_switches(switch):
     torch.manual_seed(0)
     x = torch.rand(6, 3, 32, 32)

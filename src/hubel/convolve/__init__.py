@@ -8,7 +8,8 @@ Depends on NumPy, torch, OpenCV (where nothing is compiled: see native/README.md
 
 from hubel.convolve._borders import BORDERS, border
 from hubel.convolve._correlate import METHODS, convolve, correlate
+from hubel.convolve._depthwise import Depthwise
 from hubel.convolve._planner import Plan, calibrate, explain
 from hubel.convolve._rank import separate
 
-__all__ = ["BORDERS", "METHODS", "Plan", "border", "calibrate", "convolve", "correlate", "explain", "separate"]
+__all__ = ["BORDERS", "METHODS", "Depthwise", "Plan", "border", "calibrate", "convolve", "correlate", "explain", "separate"]

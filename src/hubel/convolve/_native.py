@@ -37,7 +37,7 @@ class _Job(ctypes.Structure):
 
 
 @lru_cache(maxsize=1)
-def _library() -> ctypes.CDLL | None:
+def library() -> ctypes.CDLL | None:
     if os.environ.get("HUBEL_NATIVE") == "0":
         return None
     for path in sorted(Path(__file__).parent.glob("_compiled*.so")):
@@ -49,13 +49,13 @@ def _library() -> ctypes.CDLL | None:
 
 
 def available() -> bool:
-    return _library() is not None
+    return library() is not None
 
 
 def level() -> int:
     """Return what vectors the processor has: 0 plain, 1 AVX2, 2 AVX-512; -1 if nothing is compiled."""
-    library = _library()
-    return -1 if library is None else int(library.hubel_level())
+    compiled = library()
+    return -1 if compiled is None else int(compiled.hubel_level())
 
 
 def usable(x: Tensor, w: Tensor) -> bool:
@@ -158,7 +158,7 @@ class _Call:
         self.job.x, self.job.y = x.data_ptr(), self.y.data_ptr()
 
     def run(self, name: str) -> Tensor:
-        code = getattr(_library(), name)(ctypes.byref(self.job))
+        code = getattr(library(), name)(ctypes.byref(self.job))
         if code:
             raise MemoryError(f"no memory for the buffers of {name} (code {code})")
         y = self.y

@@ -1,4 +1,4 @@
-"""A frozen 2-D convolution whose gradient with respect to its input is a convolution again, and fast. Depends on torch.
+"""A frozen 2-D convolution whose gradient with respect to its input is a convolution again, and fast. Depends on torch, convolve.
 
 Only the input's gradient exists here: the weights are constants. oneDNN's own backward pass is slow for depthwise
 convolutions in bf16 (25 times the forward pass at stride 2, measured on AVX-512), so both cases below are written with the
@@ -6,7 +6,8 @@ forward kernel: at stride 1 the gradient is a convolution with the flipped filte
 phases of the input is one with a sub-filter (the polyphase identity of a transposed convolution, Dumoulin and Visin
 2016, arXiv:1603.07285, section 4).
 
-An activation function behind it (`fuse`) is computed in the same pass, by the operation that torch's own compiler uses.
+An activation function behind it (`fuse`) is computed in the same pass, by the operation that torch's own compiler uses, or
+by our own loops: where nobody asks for a gradient, depthwise convolutions in bf16 are `convolve.Depthwise`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from hubel.convolve import Depthwise
+from hubel.engine.settings import settings
 from hubel.nets.efficientnet import SameConv2d, same_pads
 
 _pointwise = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
@@ -47,6 +50,8 @@ class FrozenConv2d(nn.Module):
         self.ceiling: float | None = None  # the output is clamped to 0..ceiling where there is one
         # padding by one more on the right than on the left is even padding for a kernel with zeros put in front
         self.register_buffer("longer", F.pad(w, (1, 0, 1, 0)).contiguous(memory_format=layout) if self.same else None)
+        low = dtype is torch.bfloat16 and Depthwise.possible(w, conv.stride, conv.dilation, conv.groups)
+        self.compiled = Depthwise(w, self.bias, conv.stride[0]) if low and settings.depthwise else None
         depthwise = conv.groups == conv.in_channels == conv.out_channels
         self.flipped: list[list[Tensor]] | None = None  # [phase row][phase column] -> sub-filter
         if conv.dilation == (1, 1) and (depthwise or (conv.groups == 1 and conv.stride == (1, 1))):
@@ -71,6 +76,8 @@ class FrozenConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if torch.is_grad_enabled() and x.requires_grad:
             return _InputGradient.apply(x, self)
+        if self.compiled is not None and settings.depthwise and self.compiled.fits(x):
+            return self.compiled(x, self.pads(x.shape[2], x.shape[3]), self.ceiling)
         return self.run(x)
 
     def run(self, x: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ class Settings:
     folding : batch norm folded into the layer before it, in frozen networks.
     fusion : ReLU and ReLU6 computed together with the convolution before them, in frozen networks.
     input_gradient : the engine's own gradient with respect to inputs (`engine.conv`), in frozen networks.
+    depthwise : depthwise convolutions in bf16 by the compiled core (`convolve.Depthwise`), in frozen networks.
     keep_memory : keep freed memory in the process (`engine.memory`).
     """
 
@@ -24,6 +25,7 @@ class Settings:
     folding: bool = True
     fusion: bool = True
     input_gradient: bool = True
+    depthwise: bool = True
     keep_memory: bool = True
 
 

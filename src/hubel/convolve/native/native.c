@@ -84,6 +84,15 @@ enum { LARGE = 1 << 23 }; /* bytes of an answer that does not stay in the caches
 #include "both.h"
 #ifdef __clang__
 #pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx512bf16,fma"))), apply_to = function)
+#else
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,avx512bf16,avx2,fma,prefer-vector-width=512")
+#endif
+#include "depthwise.h"
+#ifdef __clang__
+#pragma clang attribute pop
 #else
 #pragma GCC pop_options
 #endif
@@ -122,3 +131,13 @@ int hubel_direct(const Job *p) { return p->twice ? BEST(all, d)(p) : BEST(all, f
 
 /* By FFT on tiles of job->tile_y x job->tile_x. Returns 0, 1 without memory, 2 for an impossible tile. */
 int hubel_fourier(const Job *p) { return p->twice ? BEST(fourier, d)(p) : BEST(fourier, f)(p); }
+
+#if defined(__x86_64__)
+/* Whether hubel_depthwise is for this processor. */
+int hubel_has_depthwise(void) { return level() == 2 && __builtin_cpu_supports("avx512bf16"); }
+
+/* Kernels 3 x 3 and 5 x 5, strides 1 and 2. */
+void hubel_depthwise(const Depthwise *p) { depthwise(p); }
+#else
+int hubel_has_depthwise(void) { return 0; }
+#endif
