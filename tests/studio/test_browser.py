@@ -152,6 +152,19 @@ def test_break_goes_from_slider_to_a_picture_to_save(page, server):
     assert accessible(page) == []
 
 
+def test_a_newcomer_breaks_a_picture_of_ones_own(page, server, tmp_path):
+    page.goto(server)
+    page.get_by_role("tab", name="Break").click()
+    page.wait_for_selector(".hb-verdict")
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (40, 60, 3), dtype=np.uint8)).save(tmp_path / "mine.png")
+    page.locator(".hb-picker:visible input[type=file]").set_input_files(tmp_path / "mine.png")
+    page.wait_for_function("() => location.search.includes('picture=own-')")
+    page.get_by_label("number input for Size of the change, in levels of 255").fill("64")
+    page.get_by_label("number input for Size of the change, in levels of 255").press("Enter")
+    page.wait_for_selector("text=Save the PNG")
+    assert "picture=own-" in page.url
+
+
 def test_claims_run_one_and_show_its_figure(page, server):
     page.goto(f"{server}?tab=claims")
     page.wait_for_selector(".hb-needs")

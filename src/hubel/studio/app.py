@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,7 @@ def build(stock: Stock, ahead: Ahead | None = None) -> gr.Blocks:
                     view = import_module(f"hubel.studio.{module}").build(stock)
                     view.tab = tab
                     views.append(view)
-        for view in views:
-            _wire(app, view, stock, search, ahead)
-        app.load(_tab_of, [search], [tabs], js=SEARCH, show_progress="hidden")
+        _open(app, views, stock, search, tabs, ahead)
 
         def closed(request: gr.Request) -> None:
             stock.sessions.forget(request.session_hash)
@@ -51,51 +49,70 @@ def build(stock: Stock, ahead: Ahead | None = None) -> gr.Blocks:
     return app
 
 
-def _tab_of(search: str) -> Any:
-    wanted = dict(parse_qsl(search.lstrip("?"))).get("tab")
-    names = {import_module(f"hubel.studio.{module}").VIEW.TAB: module for module, _ in TABS}
-    return gr.update(selected=names[wanted]) if wanted in names else gr.skip()
+def _open(app: gr.Blocks, views: list[View], stock: Stock, search: Any, tabs: Any, ahead: Ahead | None) -> None:
+    """Open a view when the page's link asks for it, or when its tab is first chosen.
 
+    One event opens the page, whatever its link says; and once the user has done something in a view, what opening it
+    would still have put there is dropped: a picture that somebody brings at once stays.
+    """
+    first = views[0]
+    filled = ahead is not None and _fill(first, ahead.result())
 
-def _wire(app: gr.Blocks, view: View, stock: Stock, search: Any, ahead: Ahead | None) -> None:
-    """Open the view when the page's link asks for it, or when its tab is first chosen."""
-    name = view.settings.TAB
-    first = name == "filter"
-    filled = ahead is not None and bool(view.ahead) and _fill(view, ahead.result())
-
-    def shown(request: gr.Request, query: dict[str, str]) -> Iterator[Update]:
-        stock.sessions[request.session_hash].kept[f"opened {name}"] = True
-        settings, complaints = from_query(view.settings, query)
-        restored = view.restore(settings)
-        for update in view.show(request, settings):
-            yield {**restored, **update}
-            restored = {}
-        if complaints:
-            yield {view.status: parts.said(" ".join(complaints), "error")}
+    def shown(request: gr.Request, view: View, query: dict[str, str]) -> Iterator[Update]:
+        kept = stock.sessions[request.session_hash].kept
+        touched = f"touched {view.settings.TAB}"
+        try:
+            settings, complaints = from_query(view.settings, query)
+            restored = view.restore(settings)
+            for update in view.show(request, settings):
+                if touched in kept:
+                    return
+                yield {**restored, **update}
+                restored = {}
+            if complaints and touched not in kept:
+                yield {view.status: parts.said(" ".join(complaints), "error")}
+        except Exception as error:
+            if touched not in kept:
+                yield {view.status: parts.told(error)}
 
     def on_load(request: gr.Request, text: str) -> Iterator[Update]:
+        kept = stock.sessions[request.session_hash].kept
         query = dict(parse_qsl(text.lstrip("?")))
-        if view.ahead and not query and ahead is not None and (given := ahead.result(5.0)) is not None:
-            stock.sessions[request.session_hash].kept[f"opened {name}"] = True
-            yield {view.status: ""} if filled else {view.ahead[part]: value for part, value in given.items()}
+        at = next((i for i, view in enumerate(views) if query.get("tab") == view.settings.TAB), 0)
+        kept[f"opened {views[at].settings.TAB}"] = True
+        kept["loaded"] = True
+        if not query and ahead is not None and (given := ahead.result(5.0)) is not None:
+            if not filled and f"touched {first.settings.TAB}" not in kept:
+                yield {first.ahead[part]: value for part, value in given.items()}
+            else:
+                yield {tabs: gr.skip()}
             threading.Thread(target=_warm, daemon=True).start()
-        elif query.get("tab", "filter" if first else None) == name:
-            yield from shown(request, query)
-        else:
-            yield {view.status: gr.skip()}
+            return
+        if at:
+            yield {tabs: gr.update(selected=TABS[at][0])}
+        yield from shown(request, views[at], query)
 
-    def on_select(request: gr.Request) -> Iterator[Update]:
-        if f"opened {name}" in stock.sessions[request.session_hash].kept:
-            chooser = view.inputs.get("model")  # models may have been trained since
+    def on_select(request: gr.Request, view: View) -> Iterator[Update]:
+        kept, opened = stock.sessions[request.session_hash].kept, f"opened {view.settings.TAB}"
+        chooser = view.inputs.get("model")  # models may have been trained since
+        if "loaded" in kept and opened not in kept:
+            kept[opened] = True
+            yield from shown(request, view, {})
+        else:  # before the page is open Gradio chooses its first tab
             yield {view.status: gr.skip()} if chooser is None else {chooser: gr.update(choices=list(stock.models))}
-        else:
-            yield from shown(request, {})
 
-    answer = parts.answering(view.status)
-    app.load(answer(on_load), [search], view.outputs, js=SEARCH, show_progress="hidden")
-    link = f"() => {{ history.replaceState(null, '', (window.hubelLinks || {{}})['{name}'] || '?tab={name}') }}"
-    view.tab.select(None, js=link)
-    view.tab.select(answer(on_select), None, view.outputs, show_progress="hidden")
+    app.load(on_load, [search], [tabs, *(part for view in views for part in view.outputs)], js=SEARCH, show_progress="hidden")
+    for view in views:
+        link = f"() => {{ history.replaceState(null, '', (window.hubelLinks || {{}})['{view.settings.TAB}'] || '?tab={view.settings.TAB}') }}"
+        view.tab.select(None, js=link)
+        view.tab.select(_with(on_select, view), None, view.outputs, show_progress="hidden")
+
+
+def _with(handler: Callable[[gr.Request, View], Iterator[Update]], view: View) -> Callable[[gr.Request], Iterator[Update]]:
+    def run(request: gr.Request) -> Iterator[Update]:
+        yield from handler(request, view)
+
+    return run
 
 
 def _fill(view: View, given: dict[str, Any] | None) -> bool:
@@ -136,7 +153,8 @@ def _warm() -> None:
 
 
 _LIGHT = "() => { document.body.classList.remove('dark'); document.documentElement.lang = 'en'; }"
-_HEAD = '<meta name="viewport" content="width=device-width, initial-scale=1"><script>window.hubelSearch = location.search</script>'
+_HEAD = ('<meta name="viewport" content="width=device-width, initial-scale=1"><script>window.hubelSearch = location.search</script>'
+         "<style>@media (max-width: 720px) { .gradio-container .app { padding: 10px 14px !important; } }</style>")  # above what Gradio lets css= reach
 
 
 def _middleware(host: str) -> list[Any]:

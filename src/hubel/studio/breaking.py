@@ -126,7 +126,7 @@ def page_before(control: Control, classes: tuple[str, ...], levels: int) -> str:
 def _four(control: Control, classes: tuple[str, ...], found: tuple[tuple[str, str, str], tuple[str, str, str]]) -> str:
     small = max(control.original.shape[:2]) <= 64
     before, noisy = (parts.predictions(likeliest(classes, p)) for p in control.probabilities)
-    shown = ((uri(control.original), "Original", before), *found, (uri(control.noisy), "Original + noise of the same size", noisy))
+    shown = ((uri(control.original), "Original", before), *found, (uri(control.noisy), "Original + equal noise", noisy))
     return parts.figures([parts.figure(*figure, small=small) for figure in shown])
 
 
@@ -179,8 +179,9 @@ def build(stock: Stock) -> View:
         picture = stock.picture(s.picture)
         dressed = (s.model, s.picture, s.target, s.seed)
         if session.kept.get("break dressed") != dressed:  # a thousand classes and a dozen pictures: not with every step of a slider
+            opened = "break dressed" not in session.kept  # later the slider may have moved on from what is being answered
             session.kept["break dressed"] = dressed
-            yield {target: gr.update(choices=[("anything else", ""), *class_choices(own)], value=s.target), eps: s.eps,
+            yield {**({eps: s.eps} if opened else {}), target: gr.update(choices=[("anything else", ""), *class_choices(own)], value=s.target),
                    model: gr.update(value=s.model, choices=list(stock.models)), seed: s.seed,
                    picked: parts.choices(stock, s.picture, "break-picture", model=own), footer: again_value(s, again(stock, picture, s))}
         size = None if least else f"{s.eps}/255"
@@ -192,7 +193,7 @@ def build(stock: Stock) -> View:
             tried = round(step.value.found.tried[-1] * 255)
             now = replace(s, eps=tried)
             yield {shown: page(step.value, picture), line: parts.said(" ".join(complaints), "error"), stop: gr.update(visible=False),
-                   eps: tried, footer: again_value(now, again(stock, picture, now))}
+                   **({eps: tried} if least else {}), footer: again_value(now, again(stock, picture, now))}
 
     def changed(request: gr.Request, *values: Any) -> Iterator[Update]:
         yield from show(request, read(dict(zip(inputs, values, strict=True))))
@@ -207,7 +208,7 @@ def build(stock: Stock) -> View:
         picture = stock.pictures.drop(event.data, event.name)
         yield from show(request, replace(read(dict(zip(inputs, values, strict=True))), picture=picture.key))
 
-    answer = parts.answering(line)
+    answer = parts.answering(line, stock, Break.TAB)
     live: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "trigger_mode": "always_last"}
     gr.on([picked.input, target.input, eps.input, seed.input], answer(changed), list(inputs.values()), **live)
     model.input(answer(other_model), list(inputs.values()), **live)

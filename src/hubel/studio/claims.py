@@ -112,7 +112,7 @@ def build(stock: Stock) -> View:
         yield {shown: ""}
         yield from measured(request, dressed(read(dict(zip(inputs, values, strict=True))))[0])
 
-    answer = parts.answering(line)
+    answer = parts.answering(line, stock, Claims.TAB)
     gr.on([c.input for c in inputs.values()], answer(changed), list(inputs.values()), outputs, show_progress="hidden", trigger_mode="always_last")
     go.click(answer(go_on), list(inputs.values()), outputs, show_progress="hidden")
     return View(Claims, inputs, outputs, show, status=line)

@@ -84,7 +84,7 @@ def build(stock: Stock) -> View:
         picture = stock.pictures.drop(event.data, event.name)
         yield from show(request, replace(read(dict(zip(inputs, values, strict=True))), picture=picture.key, mask=""))
 
-    answer = parts.answering(line)
+    answer = parts.answering(line, stock, Encode.TAB)
     live: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "trigger_mode": "always_last"}
     gr.on([c.input for c in (picked, noise, known, paper, quality, start, end, latents, seed)], answer(changed), list(inputs.values()), **live)
     mode.input(answer(other_mode), list(inputs.values()), **live)

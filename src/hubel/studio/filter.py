@@ -158,7 +158,7 @@ def build(stock: Stock) -> View:
         for update in show(request, s):
             yield {**update, heard: sounds.choices(stock.sounds, sound.key)}
 
-    answer = parts.answering(line)
+    answer = parts.answering(line, stock, Filter.TAB)
     live: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "trigger_mode": "always_last"}
     gr.on([source.input, picked.input, heard.input, paper.input, kind.input, angle.input, every.input, sigma.input, wavelength.input,
            length.input, size.input, border.input, stride.input], answer(changed), list(inputs.values()), **live)

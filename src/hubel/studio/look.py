@@ -112,7 +112,7 @@ def build(stock: Stock) -> View:
         picture = stock.pictures.drop(event.data, event.name)
         yield from show(request, replace(read(dict(zip(inputs, values, strict=True))), picture=picture.key))
 
-    answer = parts.answering(line)
+    answer = parts.answering(line, stock, Look.TAB)
     live: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "trigger_mode": "always_last"}
     gr.on([picked.input, method.input], answer(changed), list(inputs.values()), **live)
     gr.on([layer.input, unit.input, data.input, seed.input], answer(other_unit), list(inputs.values()), **live)

@@ -102,24 +102,30 @@ def sentence(error: BaseException) -> str:
     return said(f"Something went wrong that was not foreseen ({type(error).__name__}: {error}). The terminal tells more.", "error")
 
 
-def answering(line: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a handler, a function or a generator of updates: what it raises becomes a sentence in the status `line`."""
+def told(error: Exception) -> str:
+    """What to tell the user about an error; one that was not foreseen is logged."""
+    if not isinstance(error, HubelError):
+        log.error("a view failed", exc_info=error)
+    return sentence(error)
+
+
+def answering(line: Any, stock: Stock, view: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate a handler of what the user does in a view, a function or a generator of updates: what it raises becomes a sentence
+    in the status `line`, and what opening the view would still have put there is dropped."""
 
     def decorate(handler: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(handler)
         def run(*arguments: Any) -> Iterator[Update]:
             last, found = 0.0, None
+            stock.sessions[arguments[0].session_hash].kept[f"touched {view}"] = True
             try:
                 found = handler(*arguments)
                 for update in found if inspect.isgenerator(found) else (found,):
                     time.sleep(max(0.0, last + APART - time.monotonic()))
                     yield update
                     last = time.monotonic()
-            except HubelError as error:
-                yield {line: sentence(error)}
             except Exception as error:
-                log.exception("a view failed")
-                yield {line: sentence(error)}
+                yield {line: told(error)}
             finally:
                 if inspect.isgenerator(found):
                     found.close()  # the reader has gone: so does the work

@@ -114,7 +114,7 @@ def build(stock: Stock) -> View:
 
         return take
 
-    answer = parts.answering(line)
+    answer = parts.answering(line, stock, Reuse.TAB)
     live: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "trigger_mode": "always_last"}
     gr.on([mode.input, classes.input, photos.input, among.input, paper.input, model.input], answer(changed), list(inputs.values()), **live)
     picked.input(answer(other_example), list(inputs.values()), **live)
