@@ -46,7 +46,7 @@ def main() -> None:
         torch.set_num_threads(count)
         run = engine.frozen(network, x)
         whole = compared(run, x)
-        rows.append([f"whole network, {count} thread{"s" * (count > 1)}", whole["oneDNN"], whole["compiled"], f"{whole['oneDNN'] / whole['compiled']:.2f}"])
+        rows.append([f"whole network, {count} thread{'s' * (count > 1)}", whole["oneDNN"], whole["compiled"], f"{whole['oneDNN'] / whole['compiled']:.2f}"])
         each = []
         for layer, given in layers(run, x).items():
             times, size = compared(layer, given), " x ".join(map(str, given.shape[1:]))
@@ -55,7 +55,7 @@ def main() -> None:
                 rows.append([f"{size}, {layer.kernel_size[0]} x {layer.kernel_size[0]}, stride {layer.stride[0]}", times["oneDNN"],
                              times["compiled"], f"{times['oneDNN'] / times['compiled']:.2f}"])
         sums = {name: sum(times[name] for times in each) for name in ("oneDNN", "compiled")}
-        rows.append([f"these {len(each)} layers, {count} thread{"s" * (count > 1)}", *sums.values(), f"{sums['oneDNN'] / sums['compiled']:.2f}"])
+        rows.append([f"these {len(each)} layers, {count} thread{'s' * (count > 1)}", *sums.values(), f"{sums['oneDNN'] / sums['compiled']:.2f}"])
     note = f"EfficientNet-Lite0, bf16, channels-last, {BATCH} images of 224 px; layers one at a time, on one thread."
     append_results("Depthwise layers of a frozen network", markdown(["what", "oneDNN, ms", "compiled, ms", "ratio"], rows, note))
 
