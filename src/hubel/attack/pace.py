@@ -8,8 +8,8 @@ FLOOR of what all of them brought, where that is more), once more for every doub
 PATIENCE. So a run that will arrive at a constant or slowing pace is never given up. One on a plateau, whose looks all showed the
 same, has shown nothing yet, and goes on.
 
-Measured on the gaps of runs of APGD-CE, APGD-T, FAB-T and Square on hardened networks, taken for runs that had to close less:
-see "Runs given up" in bench/RESULTS.md.
+Not for APGD within l1, whose gaps close late. Measured on the gaps of runs of APGD-CE, APGD-T, FAB-T and Square on hardened
+networks, taken for runs that had to close less: see "Runs given up" in bench/RESULTS.md.
 """
 
 from __future__ import annotations
