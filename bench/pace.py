@@ -128,7 +128,7 @@ def main(model_file: str, images: str, eps: float, count: int, norm: str = "linf
     append_results(f"Runs given up: {Path(model_file).stem}, {norm}", markdown(
         ["attack", "runs", "images it breaks", "successes lost", "looks left"], rows,
         f"{Path(model_file).name}, {len(x)} images, {norm} eps {eps:.4g}: every run to its end, then judged as if it had had less to close, at "
-        f"{LEVELS} levels an image (bench/pace.py)."))
+        f"{LEVELS} levels an image (bench/pace.py)." + (" That is why APGD never gives up within l1." if norm == "l1" else "")))
 
 
 if __name__ == "__main__":
