@@ -55,6 +55,14 @@ def normaliser(recipe: Recipe) -> Callable[[Tensor], Tensor]:
     return lambda x: (x - mean.to(x.device)) / std.to(x.device)
 
 
+def drawn(make: Callable[..., nn.Sequential], y: Tensor, classes: int | None, seed: int, **options: Any) -> nn.Sequential:
+    """`make(classes, **options)` with weights of this seed, torch's own random numbers left as they are; None: as many
+    classes as y names."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        return make(classes or int(y.max()) + 1, **options)
+
+
 def check(x: Tensor, recipe: Recipe, without: Collection[str]) -> None:
     """Raise InputError unless x is uint8 images of the recipe's shape and `without` names tricks of it."""
     shape = (recipe.CHANNELS, *recipe.SIZE)

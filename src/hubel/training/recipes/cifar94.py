@@ -52,9 +52,7 @@ def train(x: Tensor, y: Tensor, *, classes: int | None = None, seed: int = 0, wi
     me: Any = sys.modules[__name__]
     recipes.check(x, me, without)
     normalise = recipes.normaliser(me)
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
-        net = network(classes or int(y.max()) + 1, dirac="dirac" not in without)
+    net = recipes.drawn(network, y, classes, seed, dirac="dirac" not in without)
     if "whitening" not in without:
         whiten(net[0], normalise(x[:: max(1, len(x) // 5000)].float() / 255))
     net.to(device)

@@ -40,9 +40,7 @@ def train(x: Tensor, y: Tensor, *, classes: int | None = None, seed: int = 0, wi
     """x: uint8 (N, 1, 28, 28), y: (N,) -> the network and its history; see `recipes.Recipe`."""
     me: Any = sys.modules[__name__]
     recipes.check(x, me, without)
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
-        net = network(classes or int(y.max()) + 1, normed="batch norm" not in without).to(device)
+    net = recipes.drawn(network, y, classes, seed, normed="batch norm" not in without).to(device)
     chosen = torch.from_numpy(np.sort(permutation(seed, 0, len(x))[:IMAGES]))
     muon = optimizers.Muon(RATE, MOMENTUM, 3, weight_decay=5e-4, others_rate=OTHERS_RATE)
     plain = optimizers.SGD(0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
