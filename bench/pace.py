@@ -70,18 +70,20 @@ def recorded(model: Model, x: np.ndarray, y: np.ndarray, eps: float, norm: str, 
 
 
 def judged(told: Run, levels: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each level whether the run gets there, and whether it is given up before; the rule is asked as the loop asks it."""
+    """For each level at which look the run gets there, and at which it is given up; len(told): at none. The rule is asked where
+    it may answer: at the first look of each part of the run, and once the gap is known."""
     at, gaps, widest = np.array(told).T
-    reached_at = np.array([at[gaps <= level][0] if (gaps <= level).any() else steps + 1 for level in levels])
+    there = gaps[:, None] <= levels
+    reached = np.where(there.any(0), there.argmax(0), len(told))
     pace, state = Pace(steps), dict[str, Tensor]()
     pace.begin(state, len(levels))
-    given_up_at = np.full(len(levels), steps + 1)
+    given_up = np.full(len(levels), len(told))
     known = int(np.isfinite(gaps).argmax())
     for i in sorted({known, *np.unique(at * MARKS // steps, return_index=True)[1].tolist()}):
         left, most = (torch.from_numpy(v[i] - levels).float() for v in (gaps, widest))
         hopeless = pace.hopeless(state, torch.full((len(levels),), int(at[i])), left, most).numpy()
-        given_up_at = np.where(hopeless & (given_up_at > steps), at[i], given_up_at)
-    return reached_at <= steps, given_up_at < reached_at
+        given_up = np.where(hopeless, np.minimum(given_up, i), given_up)
+    return reached, given_up
 
 
 def measured(runs: dict[int, list[Run]], broken: set[int], steps: int) -> tuple[float, float]:
@@ -94,24 +96,14 @@ def measured(runs: dict[int, list[Run]], broken: set[int], steps: int) -> tuple[
         if ends and first > min(ends):
             levels = np.linspace(min(ends), first, LEVELS, endpoint=False)
             got = [judged(told, levels, steps) for told in of]
-            reached = np.any([r & ~g for r, g in got], axis=0)
+            reached = np.any([(r < len(told)) & (r <= g) for (r, g), told in zip(got, of, strict=True)], axis=0)
             lost.append(float((~reached).mean()))
         if index in broken:
             continue
         for told in of:
             looks += len(told)
-            _, given_up = judged(told, np.zeros(1), steps)
-            spent += len(told) if not given_up[0] else _looks_before_end(told, steps)
+            spent += min(int(judged(told, np.zeros(1), steps)[1][0]) + 1, len(told))
     return float(np.mean(lost)), spent / max(looks, 1)
-
-
-def _looks_before_end(told: Run, steps: int) -> int:
-    pace, state = Pace(steps), dict[str, Tensor]()
-    pace.begin(state, 1)
-    for k, (at, *gaps) in enumerate(told):
-        if bool(pace.hopeless(state, torch.tensor([at]), *(torch.tensor([g]) for g in gaps))[0]):
-            return k + 1
-    return len(told)
 
 
 def main(model_file: str, images: str, eps: float, count: int, norm: str = "linf") -> None:

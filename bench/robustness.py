@@ -89,8 +89,6 @@ def main(model_file: str, images: str, eps: float, count: int, journal: Path, se
             with journal.open("a") as file:
                 file.write(json.dumps(done[name, at]) + "\n")
             print(name, at, f"{seconds:.1f} s", f"{stands.mean():.1%}", flush=True)
-            if os.times().user > float(os.environ.get("LEAVE_AFTER", "inf")):
-                sys.exit(3)
     parts = range(0, len(x), PART)
     found = {name: np.concatenate([done[name, at]["stands"] for at in parts]).astype(bool) for name in ("hubel", "AutoAttack")}
     took = {name: sum(done[name, at]["seconds"] for at in parts) for name in found}

@@ -26,16 +26,18 @@ class Pace:
     """Of runs of so many `steps`; `None` never gives up."""
 
     def __init__(self, steps: int | None) -> None:
-        self.steps = steps
+        self.steps = steps if steps is not None and steps >= MARKS else None  # too few to judge by
 
     def begin(self, s: dict[str, Tensor], count: int) -> None:
+        if self.steps is None:
+            return
         s["gaps"] = torch.zeros(count, MARKS + 1)
         s["mark"] = torch.full((count,), -1)
 
     def hopeless(self, s: dict[str, Tensor], at: Tensor, gap: Tensor, widest: Tensor) -> Tensor:
         """Return (N,) which runs are given up after `at` (N,) steps, `gap` (N,) the smallest so far (infinite while
         unknown), `widest` (N,) the largest."""
-        if self.steps is None or self.steps < MARKS:
+        if self.steps is None:
             return torch.zeros(len(at), dtype=torch.bool)
         mark = (at * MARKS // self.steps).clamp_max(MARKS)
         news = (torch.arange(MARKS + 1) > s["mark"][:, None]) | ~s["gaps"].isfinite()

@@ -167,8 +167,8 @@ def _lay_out(base: nn.Module, dtype: torch.dtype, full_head: bool) -> nn.Module:
         _swap(twin, dtype, {})
     twin = lay_out(twin.to(dtype))
     if full_head:
-        name, _ = list(base.named_modules())[-1]
-        head = copy.deepcopy(base.get_submodule(name)).float()
+        name, last = list(base.named_modules())[-1]
+        head = copy.deepcopy(last).float()
         head.__class__ = FullLinear
         twin.set_submodule(name, head)
     return twin
