@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from hubel.errors import InputError
 from hubel.progress import heard_by, tell
+from hubel.studio import parts
 from hubel.studio.sessions import Done, Progress, Session, Sessions, Stopped
 
 
@@ -68,13 +71,51 @@ def test_a_reader_that_goes_away_ends_it():
     assert len(seen) == count < 1000
 
 
-def test_a_new_request_of_the_same_view_takes_the_place_of_the_old_one():
+def test_a_new_turn_of_the_same_view_ends_what_the_old_one_does():
     session, seen = Session(), []
+    first = session.turn("view")
     old = session.run("view", counting(1000, seen=seen))
     next(old)
+    assert first()
+    second = session.turn("view")
     assert list(session.run("view", lambda: "new"))[-1].value == "new"
     with pytest.raises(Stopped):
         list(old)
+    assert second() and not first() and session.turn("another") and second()
+    assert session.jobs == {"view": []}
+
+
+def test_what_was_asked_earlier_says_no_more_once_something_else_is_asked(monkeypatch):
+    """Whatever the order in which two handlers go on, each between any two of its steps."""
+    monkeypatch.setattr(parts, "APART", 0)
+    request = SimpleNamespace(session_hash="s")
+    for order in sorted(set(itertools.permutations("aaabbb"))):
+        stock = SimpleNamespace(sessions=Sessions())
+
+        def handler(request, name, stock=stock):
+            yield f"{name} begins"
+            *_, done = stock.sessions["s"].run("view", lambda: f"{name} ends", alone=False)
+            yield done.value
+
+        answer = parts.answering("line", stock, "view")(handler)
+        both = {name: answer(request, name) for name in "ab"}
+        heard = [words for name in order if (words := next(both[name], None)) is not None]
+        later = max("ab", key=order.index)
+        assert heard[-2:] == [f"{later} begins", f"{later} ends"]
+
+
+def test_beside_an_answer_nothing_is_ended():
+    stock, request = SimpleNamespace(sessions=Sessions()), SimpleNamespace(session_hash="s")
+    decorate = parts.answering("line", stock, "view")
+
+    def handler(request):
+        yield "one"
+        yield "two"
+
+    main = decorate(handler)(request)
+    assert next(main) == "one"
+    assert list(decorate(lambda request: "beside", beside=True)(request)) == ["beside"]
+    assert list(main) == ["two"]
 
 
 def test_views_of_one_session_take_turns_and_sessions_do_not_wait():

@@ -59,21 +59,22 @@ def _open(app: gr.Blocks, views: list[View], stock: Stock, search: Any, tabs: An
     filled = ahead is not None and _fill(first, ahead.result())
 
     def shown(request: gr.Request, view: View, query: dict[str, str]) -> Iterator[Update]:
-        kept = stock.sessions[request.session_hash].kept
-        touched = f"touched {view.settings.TAB}"
+        turns, name = stock.sessions[request.session_hash].turns, view.settings.TAB
         try:
             settings, complaints = from_query(view.settings, query)
             restored = view.restore(settings)
             for update in view.show(request, settings):
-                if touched in kept:
-                    return
+                if name in turns:
+                    break
                 yield {**restored, **update}
                 restored = {}
-            if complaints and touched not in kept:
+            if complaints and name not in turns:
                 yield {view.status: parts.said(" ".join(complaints), "error")}
         except Exception as error:
-            if touched not in kept:
+            if name not in turns:
                 yield {view.status: parts.told(error)}
+        if name in turns:
+            yield {view.status: gr.skip()}  # at its end Gradio sends an event's last update once more
 
     def on_load(request: gr.Request, text: str) -> Iterator[Update]:
         kept = stock.sessions[request.session_hash].kept
@@ -81,15 +82,19 @@ def _open(app: gr.Blocks, views: list[View], stock: Stock, search: Any, tabs: An
         at = next((i for i, view in enumerate(views) if query.get("tab") == view.settings.TAB), 0)
         kept[f"opened {views[at].settings.TAB}"] = True
         kept["loaded"] = True
+        asked = kept.get("asked", at)
+        if asked not in (at, 0):  # the user has already chosen another tab; of the first, Gradio may have done so
+            kept[f"opened {views[asked].settings.TAB}"] = True
+            yield from shown(request, views[asked], {})
+        elif at:
+            yield {tabs: gr.update(selected=TABS[at][0])}
         if not query and ahead is not None and (given := ahead.result(5.0)) is not None:
-            if not filled and f"touched {first.settings.TAB}" not in kept:
+            if not filled and first.settings.TAB not in stock.sessions[request.session_hash].turns:
                 yield {first.ahead[part]: value for part, value in given.items()}
             else:
                 yield {tabs: gr.skip()}
             threading.Thread(target=_warm, daemon=True).start()
             return
-        if at:
-            yield {tabs: gr.update(selected=TABS[at][0])}
         yield from shown(request, views[at], query)
 
     def on_select(request: gr.Request, view: View) -> Iterator[Update]:
@@ -99,6 +104,7 @@ def _open(app: gr.Blocks, views: list[View], stock: Stock, search: Any, tabs: An
             kept[opened] = True
             yield from shown(request, view, {})
         else:  # before the page is open Gradio chooses its first tab
+            kept["asked"] = next(i for i, v in enumerate(views) if v is view)
             yield {view.status: gr.skip()} if chooser is None else {chooser: gr.update(choices=list(stock.models))}
 
     app.load(on_load, [search], [tabs, *(part for view in views for part in view.outputs)], js=SEARCH, show_progress="hidden")

@@ -180,10 +180,10 @@ def build(stock: Stock) -> View:
         dressed = (s.model, s.picture, s.target, s.seed)
         if session.kept.get("break dressed") != dressed:  # a thousand classes and a dozen pictures: not with every step of a slider
             opened = "break dressed" not in session.kept  # later the slider may have moved on from what is being answered
-            session.kept["break dressed"] = dressed
             yield {**({eps: s.eps} if opened else {}), target: gr.update(choices=[("anything else", ""), *class_choices(own)], value=s.target),
                    model: gr.update(value=s.model, choices=list(stock.models)), seed: s.seed,
                    picked: parts.choices(stock, s.picture, "break-picture", model=own), footer: again_value(s, again(stock, picture, s))}
+            session.kept["break dressed"] = dressed  # once it is on the page
         size = None if least else f"{s.eps}/255"
         early: list[Control] = []
         for step in parts.follow(session.run("break", lambda: attempt(own, picture, s, size, early.append), "searching"), line, stop):

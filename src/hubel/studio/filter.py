@@ -163,7 +163,7 @@ def build(stock: Stock) -> View:
     gr.on([source.input, picked.input, heard.input, paper.input, kind.input, angle.input, every.input, sigma.input, wavelength.input,
            length.input, size.input, border.input, stride.input], answer(changed), list(inputs.values()), **live)
     grid.input(answer(own_numbers), list(inputs.values()), **live)
-    lens.select(answer(at), None, [sums, again, line], show_progress="hidden", trigger_mode="always_last")
+    lens.select(answer(at, beside=True), None, [sums, again, line], show_progress="hidden", trigger_mode="always_last")
     picked.drop_file(answer(dropped), list(inputs.values()), **live)
     heard.drop_file(answer(dropped_sound), list(inputs.values()), **live)
     return view

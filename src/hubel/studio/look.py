@@ -55,7 +55,7 @@ def build(stock: Stock) -> View:
             session.kept[f"layers {s.model}"] = look.layers(own)
         return session.kept[f"layers {s.model}"]
 
-    def show(request: gr.Request, s: Look, only: str = "") -> Iterator[Update]:
+    def show(request: gr.Request, s: Look) -> Iterator[Update]:
         session = stock.sessions[request.session_hash]
         s = replace(s, model=s.model or first)
         complaints = link_of(stock, s.model, s.hash)
@@ -76,14 +76,16 @@ def build(stock: Stock) -> View:
                           title: f'<h2 class="hb-h2">Unit {s.unit} of {html.escape(s.layer)}</h2>'}
         dressed = (s.model, s.picture, s.layer, s.data, s.method, s.seed)
         if session.kept.get("look dressed") != dressed:  # not with every step of the slider
-            session.kept["look dressed"] = dressed
             update |= {layer: gr.update(choices=layer_choices(listed), value=s.layer), data: s.data, method: s.method, seed: s.seed,
                    model: gr.update(value=s.model, choices=list(stock.models)),
                    picked: parts.choices(stock, s.picture, "look-picture", model=own)}
         yield update
-        if only != "unit":
+        session.kept["look dressed"] = dressed  # once it is on the page
+        explained = (s.model, s.picture, s.method)
+        if session.kept.get("look explained") != explained:  # another unit has the same reason
             for step in parts.follow(session.run("look", lambda: why(own, picture, s), "asking why"), line, stop):
                 yield {reason: step.value} if isinstance(step, Done) else step
+            session.kept["look explained"] = explained
         found: list[str] = []
         for step in parts.follow(session.run("look", lambda: unit_of(own, listed, pictures, name, picture, s), "looking"), line, stop):
             if isinstance(step, Done):
@@ -102,9 +104,6 @@ def build(stock: Stock) -> View:
     def changed(request: gr.Request, *values: Any) -> Iterator[Update]:
         yield from show(request, read(dict(zip(inputs, values, strict=True))))
 
-    def other_unit(request: gr.Request, *values: Any) -> Iterator[Update]:
-        yield from show(request, read(dict(zip(inputs, values, strict=True))), only="unit")
-
     def other_model(request: gr.Request, *values: Any) -> Iterator[Update]:
         yield from show(request, replace(read(dict(zip(inputs, values, strict=True))), picture="", layer="", unit=0, data=""))
 
@@ -114,8 +113,7 @@ def build(stock: Stock) -> View:
 
     answer = parts.answering(line, stock, Look.TAB)
     live: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "trigger_mode": "always_last"}
-    gr.on([picked.input, method.input], answer(changed), list(inputs.values()), **live)
-    gr.on([layer.input, unit.input, data.input, seed.input], answer(other_unit), list(inputs.values()), **live)
+    gr.on([picked.input, method.input, layer.input, unit.input, data.input, seed.input], answer(changed), list(inputs.values()), **live)
     model.input(answer(other_model), list(inputs.values()), **live)
     picked.drop_file(answer(dropped), list(inputs.values()), **live)
     return View(Look, inputs, outputs, show, status=line)

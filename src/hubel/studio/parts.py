@@ -109,26 +109,36 @@ def told(error: Exception) -> str:
     return sentence(error)
 
 
-def answering(line: Any, stock: Stock, view: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def answering(line: Any, stock: Stock, view: str) -> Callable[..., Callable[..., Any]]:
     """Decorate a handler of what the user does in a view, a function or a generator of updates: what it raises becomes a sentence
-    in the status `line`, and what opening the view would still have put there is dropped."""
+    in the status `line`. Once the user has asked for something later, it says nothing more and is ended, as is the opening of
+    the view; but one that is `beside` the answer (what a click into a picture tells of it) neither ends others nor is ended."""
 
-    def decorate(handler: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(handler: Callable[..., Any], beside: bool = False) -> Callable[..., Any]:
         @functools.wraps(handler)
         def run(*arguments: Any) -> Iterator[Update]:
             last, found = 0.0, None
-            stock.sessions[arguments[0].session_hash].kept[f"touched {view}"] = True
+            session = stock.sessions[arguments[0].session_hash]
+            if beside:
+                session.turns.setdefault(view, 0)
+            latest = (lambda: True) if beside else session.turn(view)
             try:
                 found = handler(*arguments)
                 for update in found if inspect.isgenerator(found) else (found,):
                     time.sleep(max(0.0, last + APART - time.monotonic()))
-                    yield update
+                    if latest():
+                        yield update
+                    if not latest():  # asked after the pause too: the next step may start long work
+                        break
                     last = time.monotonic()
             except Exception as error:
-                yield {line: told(error)}
+                if latest():
+                    yield {line: told(error)}
             finally:
                 if inspect.isgenerator(found):
-                    found.close()  # the reader has gone: so does the work
+                    found.close()  # nobody waits for it any more: so does the work
+            if not latest():
+                yield {line: gr.skip()}  # at its end Gradio sends an event's last update once more
 
         return run
 

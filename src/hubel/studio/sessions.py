@@ -1,4 +1,4 @@
-"""One browser tab, one session: its own copies of the models, one long job at a time, progress and cancelling.
+"""One browser tab, one session: its own copies of the models, whose turn it is, one long job at a time, progress and cancelling.
 
 A verb runs in a thread of its own and is heard by its session (`hubel.progress`); cancelling makes the listener raise, which
 ends the verb between two of its steps. Hooks and caches of a Model are no place for two threads at once: a session copies the
@@ -102,9 +102,11 @@ class Session:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.jobs: dict[str, Job[Any]] = {}
+        self.jobs: dict[str, list[Job[Any]]] = {}
+        self.turns: dict[str, int] = {}  # by view: how often the user has asked for an answer, 0 when only for something beside it
         self.kept: dict[str, Any] = {}  # what a view wants to find again
         self._models: dict[str, Any] = {}
+        self._turning = threading.Lock()
 
     def own(self, key: str, model: Any) -> Any:
         """Return this session's copy of a model that all share."""
@@ -113,16 +115,23 @@ class Session:
                 self._models[key] = copy.deepcopy(model)
             return self._models[key]
 
+    def turn(self, view: str) -> Callable[[], bool]:
+        """The user has asked a view for an answer: what it was working on is stopped. Returns what tells whether this is still the
+        latest that was asked; what an earlier one has yet to say is of no use, and it must start nothing."""
+        with self._turning:
+            mine = self.turns[view] = self.turns.get(view, 0) + 1
+        self.stop(view)
+        return lambda: self.turns[view] == mine
+
     def run(self, view: str, function: Callable[[], T], what: str = "", alone: bool = True,
             halt: Callable[[], None] | None = None) -> Iterator[Progress | Done[T]]:
         """Yield Progress again and again while `function` runs, then Done; raises what it raised.
 
-        A job of the same view that still runs is stopped first; if the reader of this iterator goes away, so is this one.
+        If the reader of this iterator goes away, the job is stopped.
         `alone`: the function uses the session's models, and waits until no other does. `halt` ends it more gently than raising.
         """
-        self.stop(view)
         job: Job[T] = Job(function, self.lock if alone else nullcontext(), what, halt)
-        self.jobs[view] = job
+        self.jobs.setdefault(view, []).append(job)
         try:
             if not job.wait(TICK):  # most are over by now, and need no bar
                 yield job.progress
@@ -131,10 +140,11 @@ class Session:
             yield Done(job.result(), time.monotonic() - job.began)
         finally:
             job.stop()
+            self.jobs[view].remove(job)
 
     def stop(self, view: str | None = None) -> bool:
-        """Stop the job of a view that runs, or all; whether there was one."""
-        jobs = [job for name, job in self.jobs.items() if view in (None, name)]
+        """Stop the jobs of a view that run, or all; whether there was one."""
+        jobs = [job for name, those in list(self.jobs.items()) if view in (None, name) for job in list(those)]
         running = any(not job.wait(0) for job in jobs)
         for job in jobs:
             job.stop()

@@ -81,7 +81,7 @@ def build(stock: Stock) -> View:
             running.discard(name)
 
     answer = parts.answering(line, stock, Train.TAB)
-    gr.on([c.input for c in inputs.values()], answer(changed), list(inputs.values()), [go, footer, line], show_progress="hidden",
+    gr.on([c.input for c in inputs.values()], answer(changed, beside=True), list(inputs.values()), [go, footer, line], show_progress="hidden",
           trigger_mode="always_last")
     go.click(answer(train), list(inputs.values()), outputs, show_progress="hidden")
     return View(Train, inputs, outputs, show, status=line)
