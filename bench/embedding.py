@@ -146,8 +146,9 @@ def memory() -> None:
 
 def index(count: int) -> None:
     rng = np.random.default_rng(0)
-    hidden = np.maximum(rng.normal(size=(count, 48)) + 3 * np.eye(48)[rng.integers(0, 48, count)], 0)  # crowds, as photos have
-    x = np.maximum(hidden @ rng.normal(size=(48, 1280)), 0).astype(np.float32)
+    hidden = rng.standard_normal((count, 48), np.float32) + 3 * np.eye(48, dtype=np.float32)[rng.integers(0, 48, count)]  # crowds, as photos have
+    x = np.maximum(hidden, 0) @ rng.standard_normal((48, 1280), np.float32)
+    np.maximum(x, 0, out=x)
     asked = x[:200] * rng.uniform(0.8, 1.2, (200, 1280)).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
         spent = time.process_time()

@@ -86,6 +86,46 @@ def test_index_finds_what_brute_force_finds(tmp_path: Path) -> None:
         build_index(Features(x, files, ("a",) * 600), tmp_path / "mine")
 
 
+def test_an_index_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("usearch")
+    from hubel.reuse import build_index, similar
+
+    x = np.random.default_rng(0).normal(size=(1000, 24)).astype(np.float32)
+    features = Features(x, tuple(f"{i}.jpg" for i in range(1000)), ("",) * 1000)
+    added: list[int] = []
+    monkeypatch.setattr(similar, "_CHUNK", 100)
+    monkeypatch.setattr(similar, "_KEEP", 0)
+
+    def killed_after(rows: int) -> None:
+        added.clear()
+
+        def counted(chunk: np.ndarray) -> np.ndarray:
+            if len(added) * 100 == rows:
+                raise KeyboardInterrupt
+            added.append(len(chunk))
+            return unit(chunk)
+
+        monkeypatch.setattr(similar, "unit", counted)
+
+    monkeypatch.setattr(similar.time, "monotonic", iter(range(0, 10**6, 100)).__next__)  # a slow clock: the first chunk is kept
+    killed_after(400)
+    with pytest.raises(KeyboardInterrupt):
+        build_index(features, tmp_path / "i")
+    assert (tmp_path / ".i.part").exists() and not (tmp_path / "i").exists()
+    killed_after(10**9)
+    index = build_index(features, tmp_path / "i")
+    assert sum(added) < 1000 and len(index) == 1000 and index.recall(x[:100], x) > 0.95
+    assert [p.name for p in tmp_path.iterdir()] == ["i"]
+
+    killed_after(400)
+    with pytest.raises(KeyboardInterrupt):
+        build_index(features, tmp_path / "j")
+    killed_after(10**9)
+    other = Features(x[::-1].copy(), features.files, features.labels)  # what is kept is of other rows
+    index = build_index(other, tmp_path / "j")
+    assert sum(added) == 1000 and index.search(other.features[:1], 1)[0][0].file == "0.jpg"
+
+
 def test_what_places_add_is_the_cosine() -> None:
     a, b = torch.rand(7, 4, 5), torch.rand(7, 3, 3)
     cosine = torch.nn.functional.cosine_similarity(a.mean((1, 2)), b.mean((1, 2)), dim=0)

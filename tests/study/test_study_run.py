@@ -145,15 +145,12 @@ def test_a_model_that_is_given_is_studied_not_trained(folder: Path, tmp_path: Pa
 
 
 def test_a_stage_that_fails_becomes_a_note(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hubel.study import run as room
+    from hubel.study import runner
 
     def fails(context: Any) -> dict[str, Any]:
         raise InputError("the sky fell")
 
-    monkeypatch.setattr(sys.modules["hubel.study.run"], "LATER",
-                        tuple((n, p, fails if n in ("attack", "labels") else s)
-                              for n, p, s in sys.modules["hubel.study.run"].LATER))
-    assert room is study.run
+    monkeypatch.setattr(runner, "LATER", tuple((n, p, fails if n in ("attack", "labels") else s) for n, p, s in runner.LATER))
     result = study.run(str(folder / "few.npz"), model=str(folder / "out/model.hubel"), out=tmp_path / "o", progress=None)
     assert [n["stage"] for n in result.facts["notes"]] == ["robustness", "few labels"]
     page = result.report.read_text()

@@ -3,16 +3,18 @@
     index = build_index("features.npz", "photos.index")      # or embed first: `hubel embed photos/ -o features.npz`
     open_index("photos.index").search(features, 10)
 
-The index is a graph of neighbours (Malkov and Yashunin 2018, HNSW) with vectors in half precision, read from disk as it is
-needed: a million images of 1,280 features take about 2.8 GB of disk, not of memory. It finds nearly, not always exactly,
-the nearest: `recall` measures how nearly. Depends on table.
+The index is a graph of neighbours (Malkov and Yashunin 2018, HNSW) with vectors in bfloat16, read from disk as it is
+needed: a million images of 1,280 features take about 2.8 GB of disk, not of memory (while it is built, of memory too). It
+finds nearly, not always exactly, the nearest: `recall` measures how nearly. Depends on table.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from hubel.reuse.learners import unit
 from hubel.reuse.table import Features, read_features
 
 _CHUNK = 4096
+_KEEP = 60  # seconds at least between two times that a graph that grows is kept; and twenty times as long as that takes
 
 
 @dataclass(frozen=True)
@@ -42,20 +45,21 @@ def build_index(features: Features | str | os.PathLike[str], out: str | os.PathL
                 about: dict[str, Any] | None = None) -> Index:
     """Write an index of features as a folder `out` (renamed into place when whole) and open it.
 
+    After an interruption the same call goes on with the graph that was kept last (in '.OUT.part').
+
     quality : neighbours kept for each image; more finds more surely, and takes longer. `about` is kept with it.
     """
     found = features if isinstance(features, Features) else read_features(features)
     if not len(found):
         raise DataError("there are no features to index")
     out = Path(out)
+    if out.exists() and not (out / "graph.usearch").exists():
+        raise InputError(f"{out} exists and is no index: give another name")
+    graph = _graph(found.features, out.with_name(f".{out.name}.part"), quality)
     new = out.with_name(f".{out.name}.{os.getpid()}.new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
     try:
-        graph = _usearch().Index(ndim=found.features.shape[1], metric="cos", dtype="f16", connectivity=quality)
-        for start in range(0, len(found), _CHUNK):
-            rows = unit(found.features[start : start + _CHUNK])
-            graph.add(np.arange(start, start + len(rows), dtype=np.uint64), rows)
         graph.save(str(new / "graph.usearch"))
         names = [json.dumps([file, label], ensure_ascii=False) for file, label in zip(found.files, found.labels, strict=True)]
         offsets = np.cumsum([0, *(len(name.encode()) + 1 for name in names)])
@@ -63,13 +67,57 @@ def build_index(features: Features | str | os.PathLike[str], out: str | os.PathL
         (new / "names.jsonl").write_text("".join(f"{name}\n" for name in names), "utf-8")
         (new / "about.json").write_text(json.dumps({"images": len(found), **(about or {})}))
         if out.exists():
-            if not (out / "graph.usearch").exists():
-                raise InputError(f"{out} exists and is no index: give another name")
             shutil.rmtree(out)
         os.replace(new, out)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+    shutil.rmtree(out.with_name(f".{out.name}.part"), ignore_errors=True)
     return open_index(out)
+
+
+def _graph(features: np.ndarray, part: Path, quality: int) -> Any:
+    """Return the graph of all rows, kept in `part` from time to time; what is there of these very rows is gone on with."""
+    kind = f"{features.shape[1]} {quality}"
+    graph, done, read = _kept(features, part, kind)
+    if graph is None:
+        graph = _usearch().Index(ndim=features.shape[1], metric="cos", dtype="bf16", connectivity=quality)
+        done, read = 0, hashlib.blake2b(kind.encode())
+    last, took = time.monotonic(), 0.0
+    for start in range(done, len(features), _CHUNK):
+        chunk = features[start : start + _CHUNK]
+        rows = unit(chunk)
+        graph.add(np.arange(start, start + len(rows), dtype=np.uint64), rows)
+        read.update(np.ascontiguousarray(chunk))
+        if (began := time.monotonic()) - last > max(_KEEP, 20 * took):
+            _keep(graph, part, start + len(rows), read.hexdigest())
+            last = time.monotonic()
+            took = last - began
+    return graph
+
+
+def _keep(graph: Any, part: Path, done: int, digest: str) -> None:
+    part.mkdir(parents=True, exist_ok=True)
+    graph.save(str(part / f"{done}.usearch"))
+    (part / "new.json").write_text(json.dumps({"rows": done, "digest": digest}))
+    os.replace(part / "new.json", part / "state.json")  # from here on the other graph counts no more
+    for old in part.glob("*.usearch"):
+        if old.name != f"{done}.usearch":
+            old.unlink()
+
+
+def _kept(features: np.ndarray, part: Path, kind: str) -> tuple[Any, int, Any]:
+    """The graph in `part`, how many rows are in it, and the digest of those; no graph where it is of other rows."""
+    read = hashlib.blake2b(kind.encode())
+    try:
+        state = json.loads((part / "state.json").read_text())
+        done = int(state["rows"])
+        for start in range(0, done, _CHUNK):
+            read.update(np.ascontiguousarray(features[start : min(start + _CHUNK, done)]))
+        if read.hexdigest() == state["digest"]:
+            return _usearch().Index.restore(str(part / f"{done}.usearch")), done, read
+    except (OSError, ValueError, KeyError, TypeError):  # nothing there, or not whole
+        pass
+    return None, 0, read
 
 
 def open_index(path: str | os.PathLike[str]) -> Index:
