@@ -87,7 +87,7 @@ def _graph(features: np.ndarray, part: Path, quality: int) -> Any:
         chunk = features[start : start + _CHUNK]
         rows = unit(chunk)
         graph.add(np.arange(start, start + len(rows), dtype=np.uint64), rows)
-        read.update(np.ascontiguousarray(chunk))
+        read.update(np.ascontiguousarray(chunk).data)
         if (began := time.monotonic()) - last > max(_KEEP, 20 * took):
             _keep(graph, part, start + len(rows), read.hexdigest())
             last = time.monotonic()
@@ -112,7 +112,7 @@ def _kept(features: np.ndarray, part: Path, kind: str) -> tuple[Any, int, Any]:
         state = json.loads((part / "state.json").read_text())
         done = int(state["rows"])
         for start in range(0, done, _CHUNK):
-            read.update(np.ascontiguousarray(features[start : min(start + _CHUNK, done)]))
+            read.update(np.ascontiguousarray(features[start : min(start + _CHUNK, done)]).data)
         if read.hexdigest() == state["digest"]:
             return _usearch().Index.restore(str(part / f"{done}.usearch")), done, read
     except (OSError, ValueError, KeyError, TypeError):  # nothing there, or not whole

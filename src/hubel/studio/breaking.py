@@ -173,8 +173,8 @@ def build(stock: Stock) -> View:
     def show(request: gr.Request, s: Break, least: bool = False) -> Iterator[Update]:
         session = stock.sessions[request.session_hash]
         s = replace(s, model=s.model or first)
+        own = yield from parts.opened(stock, session, "break", s.model, line, stop)
         complaints = link_of(stock, s.model, s.hash)
-        own = stock.model(session, s.model)
         s = replace(s, hash=own.hash, target=s.target if s.target in own.classes else "", picture=s.picture or stock.examples(own)[0])
         picture = stock.picture(s.picture)
         dressed = (s.model, s.picture, s.target, s.seed)

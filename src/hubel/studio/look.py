@@ -58,8 +58,8 @@ def build(stock: Stock) -> View:
     def show(request: gr.Request, s: Look) -> Iterator[Update]:
         session = stock.sessions[request.session_hash]
         s = replace(s, model=s.model or first)
+        own = yield from parts.opened(stock, session, "look", s.model, line, stop)
         complaints = link_of(stock, s.model, s.hash)
-        own = stock.model(session, s.model)
         picture = stock.picture(s.picture or stock.examples(own)[0])
         for step in parts.follow(session.run("look", lambda: (listed_of(session, s, own), data_for(stock, own, s)), "reading the model"), line, stop):
             if not isinstance(step, Done):

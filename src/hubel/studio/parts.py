@@ -7,7 +7,7 @@ import html
 import inspect
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from hubel.errors import HubelError
 from hubel.studio import widgets
 from hubel.studio.links import Settings
 from hubel.studio.pictures import thumb
-from hubel.studio.sessions import Done, Progress, Stopped
+from hubel.studio.sessions import Done, Progress, Session, Stopped
 from hubel.studio.stock import Stock
 
 Update = dict[Any, Any]
@@ -68,6 +68,14 @@ def follow(steps: Iterator[Any], line: Any, stop: Any) -> Iterator[Update | Done
     except Exception:
         yield {stop: gr.update(visible=False)}
         raise
+
+
+def opened(stock: Stock, session: Session, view: str, name: str, line: Any, stop: Any) -> Generator[Update, None, Any]:
+    """Return the session's own copy of a model; a bar says so when that takes a while, as the first time does."""
+    for step in follow(session.run(view, lambda: stock.model(session, name), "opening the model", alone=False), line, stop):
+        if isinstance(step, Done):
+            return step.value
+        yield step
 
 
 def said(text: str, kind: str = "note") -> str:

@@ -70,7 +70,7 @@ def build(stock: Stock) -> View:
             s = replace(s, example=stock.pictures.first, box="", among=stock.pictures.first)
         s = replace(s, model=s.model or first)
         session.kept["reuse box"] = s.box
-        own, find = stock.model(session, s.model), s.mode == "find"
+        own, find = (yield from parts.opened(stock, session, "reuse", s.model, line, stop)), s.mode == "find"
         example = stock.picture(s.example)
         small = smaller(example.pixels, 400)
         yield {mode: s.mode, classes: gr.update(value=value_of(stock, groups_of(s.classes), True), visible=not find),
