@@ -3,7 +3,8 @@
 A task is one sample in one run of one attack. Tasks wait in a queue and work in a batch; at every step the batch is looked
 at once, and a task whose point breaks the network leaves it there and then, as does one whose steps are used up. What
 remains moves together and the queue fills the room that was made, so that the network never computes for a decided
-sample. A hit counts once it is `confirmed`; what a search for the smallest change (`minimum`) ends with is `settle`d.
+sample. A hit counts once it is `confirmed`; searches for the smallest change (`minimum`)
+wait, when they have ended, to be `settled` together.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from torch import Tensor
 
 from hubel.attack.losses import margin
 from hubel.attack.subject import Subject
-from hubel.attack.tasks import Hit, Points, Task
+from hubel.attack.tasks import Ended, Hit, Points, Task
 from hubel.attack.threat import length, on_levels, rows
-from hubel.attack.verify import confirmed, settle
+from hubel.attack.verify import confirmed, settled
 from hubel.progress import tell
 
 State = dict[str, Tensor]
 BATCH_PIXELS = 64 * 3 * 224 * 224  # values in a batch: 64 colour photos of 224 px, at most MOST samples
 MOST = 256
+TOGETHER = 32  # ended searches that are settled together, at most
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,16 @@ def run(subject: Subject, search: Search, points: Points, tasks: Iterable[Task],
     state: State = {}
     odds = _Odds()
     steps = 0
+    minimum = getattr(search, "minimum", False)
+    ended: list[Ended] = []
+
+    def settle() -> None:
+        for e, hit in zip(ended, settled(subject, points, ended), strict=True):
+            another = follow(e.task, hit)
+            if another is not None:
+                queue.append(another)
+        ended.clear()
+
     while (queue or active) and not (halt is not None and halt()):
         tell(search.name, steps, 0)
         steps += 1
@@ -92,6 +104,9 @@ def run(subject: Subject, search: Search, points: Points, tasks: Iterable[Task],
             active += new
         seen, done, hits = _look(subject, search, points, active, state, odds)
         for i in done:
+            if minimum and torch.isfinite(state["size_best"][i]):
+                ended.append(Ended(replace(active[i], start=None), state["nearest"][i].clone(), int(state["t"][i])))
+                continue
             another = follow(active[i], hits.get(i))
             if another is not None:
                 queue.append(another)
@@ -106,6 +121,10 @@ def run(subject: Subject, search: Search, points: Points, tasks: Iterable[Task],
                 seen = _looked(subject, search, points, state, seen.q)
             search.update(state, seen)
             state["t"] += 1
+        if ended and (len(ended) >= min(size, TOGETHER) or not (queue or active)):
+            settle()
+    if ended:
+        settle()
 
 
 def _begun(search: Search, points: Points, tasks: list[Task]) -> State:
@@ -142,7 +161,8 @@ def _look(subject: Subject, search: Search, points: Points, tasks: list[Task], s
     if hasattr(search, "ends"):
         last |= search.ends(s, seen)
     if minimum:
-        return seen, *_smallest(subject, points, tasks, s, seen, last)
+        _keep_smallest(points, s, seen)
+        return seen, torch.nonzero(last).flatten().tolist(), {}
     found = seen.broken
     if free:
         found = found & (length(q - s["x"], points.norm) <= s["eps"] * (1 + 1e-6))
@@ -163,21 +183,12 @@ def _look(subject: Subject, search: Search, points: Points, tasks: list[Task], s
     return seen, [i for i, ended in enumerate(last.tolist()) if ended or i in hits], hits
 
 
-def _smallest(subject: Subject, points: Points, tasks: list[Task], s: State, seen: Seen,
-              last: Tensor) -> tuple[list[int], dict[int, Hit]]:
-    """Keep the smallest change that breaks the fast copy; settle those of the tasks that end."""
+def _keep_smallest(points: Points, s: State, seen: Seen) -> None:
+    """Keep the smallest change that breaks the fast copy."""
     size = length(seen.q - s["x"], points.norm)
     better = seen.broken & (size < s["size_best"])
     s["size_best"] = torch.where(better, size, s["size_best"])
     s["nearest"][better] = seen.q[better]
-    done = torch.nonzero(last).flatten().tolist()
-    hits = {}
-    for i in done:
-        if torch.isfinite(s["size_best"][i]):
-            hit = settle(subject, points, replace(tasks[i], start=None), s["nearest"][i], int(s["t"][i]))
-            if hit is not None and hit.distance <= tasks[i].eps * (1 + 1e-6):
-                hits[i] = hit
-    return done, hits
 
 
 def _seen(points: Points, s: State, q: Tensor, logits: Tensor, loss: Tensor | None = None,

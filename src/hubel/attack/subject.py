@@ -118,14 +118,20 @@ class Subject:
             raise ModelError("the network gives NaN for an image: its predictions mean nothing there")
         return logits
 
-    def surely_not(self, x: Tensor, broken: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return (N,) for which points a fast float32 copy, all at once, already shows that `broken(classes)` will not hold."""
+    def close(self, x: Tensor) -> Tensor:
+        """Return logits (N, K) of a fast copy in float32, all images at once: `truth` but for the last digits."""
         if self._full is None:
-            make = engine.frozen(Logits(self.model), x, "fp32") if self.wraps_module else self.model.fast(x, "fp32")
-            self._full = make
+            if self.kind == "fp32":
+                self._full = self._run
+            else:
+                self._full = engine.frozen(Logits(self.model), x, "fp32") if self.wraps_module else self.model.fast(x, "fp32")
         self.forwards += len(x)
         with torch.no_grad():
-            logits = self._full(x)
+            return self._full(x).float()
+
+    def surely_not(self, x: Tensor, broken: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return (N,) for which points a fast float32 copy, all at once, already shows that `broken(classes)` will not hold."""
+        logits = self.close(x)
         top = logits.topk(2, dim=1).values
         close = top[:, 0] - top[:, 1] <= DOUBT["fp32"] * logits.std(dim=1, correction=0).clamp_min(1e-6)
         return ~broken(logits.argmax(dim=1)) & ~close

@@ -34,6 +34,15 @@ class Hit:
     step: int
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A search for the smallest change that has ended: the nearest point (C, H, W) that broke the fast copy, and when."""
+
+    task: Task
+    nearest: Tensor
+    step: int
+
+
 @dataclass
 class Points:
     """What is attacked: `x` (N, C, H, W) in 0..1 (8-bit levels where `exact`), `y` (N,), and wanted classes or None.
