@@ -74,8 +74,9 @@ class _Line:
     def borders(self) -> Tensor:
         """Return scales (N,) just beyond the border, infinite where none is found.
 
-        By false position (the Illinois rule; Dowell and Jarratt 1971), aiming a hair beyond the border and never nearer to either
-        end than NEAR, so that the last two looks enclose it.
+        By inverse quadratic interpolation through the last three looks, as in Brent (1973, ch. 4), or false position where that
+        leaves the bracket; aiming a hair beyond the border and never nearer to either end than NEAR, until the last two
+        looks enclose it or, by the line between them, the nearest success is so near.
         """
         n = len(self.index)
         every = torch.arange(n)
@@ -92,14 +93,19 @@ class _Line:
             above[todo[broken]], outer = further, further
         if self.points.norm == "l0":
             return above
+        third, there = torch.full_like(above, torch.nan), torch.full_like(has, torch.nan)  # the look before the bracket's two
         for _ in range(LOOKS):
-            todo = torch.nonzero((above < torch.inf) & (above - below > NEAR * above)).flatten()
+            beyond = has * (above - below) / (has - lacks)
+            todo = torch.nonzero((above < torch.inf) & (above - below > NEAR * above) & (beyond > 0.8 * NEAR * above)).flatten()
             if not len(todo):
                 break
-            a, b, over, under = above[todo], below[todo], has[todo], lacks[todo]
-            guess = b + (a - b) * under / (under - over - 1e-9) + 0.25 * NEAR * a
-            middle = torch.minimum(torch.maximum(guess, b + 0.9 * NEAR * a), a - 0.9 * NEAR * a)
+            a, over, b, under, c, odd = (t[todo] for t in (above, has, below, lacks, third, there))
+            guess = (a * under * odd / ((over - under) * (over - odd)) + b * over * odd / ((under - over) * (under - odd))
+                     + c * over * under / ((odd - over) * (odd - under)))
+            guess = torch.where((guess > b) & (guess < a), guess, b + (a - b) * under / (under - over))
+            middle = torch.minimum(torch.maximum(guess + 0.25 * NEAR * a, b + 0.9 * NEAR * a), a - 0.9 * NEAR * a)
             broken, gap = self.seen(todo, middle)
-            above[todo], has[todo] = torch.where(broken, middle, a), torch.where(broken, gap, over / 2)
-            below[todo], lacks[todo] = torch.where(broken, b, middle), torch.where(broken, under / 2, gap.clamp_max(-1e-9))
+            third[todo], there[todo] = torch.where(broken, a, b), torch.where(broken, over, under)
+            above[todo], has[todo] = torch.where(broken, middle, a), torch.where(broken, gap, over)
+            below[todo], lacks[todo] = torch.where(broken, b, middle), torch.where(broken, under, gap.clamp_max(-1e-9))
         return torch.where(above < torch.inf, STEP ** torch.ceil(above.double().log() / torch.tensor(STEP).double().log() - 1e-6), torch.inf)
