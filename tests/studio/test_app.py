@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -9,10 +10,12 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from hubel.cli import run
+from hubel.studio.stock import Stock
 
 gradio = pytest.importorskip("gradio")
 
@@ -92,3 +95,18 @@ def test_what_is_computed_ahead_is_what_the_view_shows(stock):
     assert given["sums"] == filtering.explain(picture, shown.found, s, *shown.lens["at"])[0]
 
 
+
+
+def test_a_tab_chosen_while_the_page_opens_is_opened_in_whatever_order_the_server_hears(work, trained):
+    from hubel.studio.app import build
+
+    stock = Stock(str(work / trained), ["digits"], work)
+    app = build(stock)
+    functions = [f.fn for f in app.fns.values() if getattr(f.fn, "__module__", "") == "hubel.studio.app"]
+    load = next(f for f in functions if f.__name__ == "on_load")
+    filtering, *_, claims = [f for f in functions if f.__qualname__ == "_with.<locals>.run"]
+    for number, order in enumerate(itertools.permutations(((load, ""), (filtering,), (claims,)))):
+        request = SimpleNamespace(session_hash=str(number))
+        given = [update for function, *arguments in order for update in function(request, *arguments)]
+        said = [value for update in given for value in update.values() if isinstance(value, str)]
+        assert any("Backpropagation" in text for text in said)

@@ -80,11 +80,10 @@ def _open(app: gr.Blocks, views: list[View], stock: Stock, search: Any, tabs: An
         kept = stock.sessions[request.session_hash].kept
         query = dict(parse_qsl(text.lstrip("?")))
         at = next((i for i, view in enumerate(views) if query.get("tab") == view.settings.TAB), 0)
-        kept[f"opened {views[at].settings.TAB}"] = True
-        kept["loaded"] = True
+        _is_first(kept, f"opened {views[at].settings.TAB}")
+        kept["loaded"] = True  # before `asked` is read, as a chosen tab says so before it asks whether the page is open
         asked = kept.get("asked", at)
-        if asked not in (at, 0):  # the user has already chosen another tab; of the first, Gradio may have done so
-            kept[f"opened {views[asked].settings.TAB}"] = True
+        if asked != at and _is_first(kept, f"opened {views[asked].settings.TAB}"):  # the user has already chosen another tab
             yield from shown(request, views[asked], {})
         elif at:
             yield {tabs: gr.update(selected=TABS[at][0])}
@@ -100,11 +99,11 @@ def _open(app: gr.Blocks, views: list[View], stock: Stock, search: Any, tabs: An
     def on_select(request: gr.Request, view: View) -> Iterator[Update]:
         kept, opened = stock.sessions[request.session_hash].kept, f"opened {view.settings.TAB}"
         chooser = view.inputs.get("model")  # models may have been trained since
-        if "loaded" in kept and opened not in kept:
-            kept[opened] = True
-            yield from shown(request, view, {})
-        else:  # before the page is open Gradio chooses its first tab
+        if view is not first:  # which Gradio chooses by itself before the page is open
             kept["asked"] = next(i for i, v in enumerate(views) if v is view)
+        if "loaded" in kept and _is_first(kept, opened):
+            yield from shown(request, view, {})
+        else:
             yield {view.status: gr.skip()} if chooser is None else {chooser: gr.update(choices=list(stock.models))}
 
     app.load(on_load, [search], [tabs, *(part for view in views for part in view.outputs)], js=SEARCH, show_progress="hidden")
@@ -112,6 +111,12 @@ def _open(app: gr.Blocks, views: list[View], stock: Stock, search: Any, tabs: An
         link = f"() => {{ history.replaceState(null, '', (window.hubelLinks || {{}})['{view.settings.TAB}'] || '?tab={view.settings.TAB}') }}"
         view.tab.select(None, js=link)
         view.tab.select(_with(on_select, view), None, view.outputs, show_progress="hidden")
+
+
+def _is_first(kept: dict[str, Any], name: str) -> bool:
+    """Whether nobody has set this mark before; two events of one page run side by side."""
+    mark = object()
+    return kept.setdefault(name, mark) is mark
 
 
 def _with(handler: Callable[[gr.Request, View], Iterator[Update]], view: View) -> Callable[[gr.Request], Iterator[Update]]:
