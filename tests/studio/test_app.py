@@ -95,8 +95,6 @@ def test_what_is_computed_ahead_is_what_the_view_shows(stock):
     assert given["sums"] == filtering.explain(picture, shown.found, s, *shown.lens["at"])[0]
 
 
-
-
 def test_a_tab_chosen_while_the_page_opens_is_opened_in_whatever_order_the_server_hears(work, trained):
     from hubel.studio.app import build
 

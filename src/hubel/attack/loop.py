@@ -88,11 +88,14 @@ def run(subject: Subject, search: Search, points: Points, tasks: Iterable[Task],
     minimum = getattr(search, "minimum", False)
     ended: list[Ended] = []
 
+    def over(task: Task, hit: Hit | None) -> None:
+        another = follow(task, hit)
+        if another is not None:
+            queue.append(another)
+
     def settle() -> None:
         for e, hit in zip(ended, settled(subject, points, ended), strict=True):
-            another = follow(e.task, hit)
-            if another is not None:
-                queue.append(another)
+            over(e.task, hit)
         ended.clear()
 
     while (queue or active) and not (halt is not None and halt()):
@@ -106,10 +109,8 @@ def run(subject: Subject, search: Search, points: Points, tasks: Iterable[Task],
         for i in done:
             if minimum and torch.isfinite(state["size_best"][i]):
                 ended.append(Ended(replace(active[i], start=None), state["nearest"][i].clone(), int(state["t"][i])))
-                continue
-            another = follow(active[i], hits.get(i))
-            if another is not None:
-                queue.append(another)
+            else:
+                over(active[i], hits.get(i))
         if done:
             keep = torch.ones(len(active), dtype=torch.bool)
             keep[done] = False

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -59,22 +59,18 @@ def _open(app: gr.Blocks, views: list[View], stock: Stock, search: Any, tabs: An
     filled = ahead is not None and _fill(first, ahead.result())
 
     def shown(request: gr.Request, view: View, query: dict[str, str]) -> Iterator[Update]:
-        turns, name = stock.sessions[request.session_hash].turns, view.settings.TAB
-        try:
+        turns = stock.sessions[request.session_hash].turns
+
+        def steps() -> Generator[Update, None, None]:
             settings, complaints = from_query(view.settings, query)
             restored = view.restore(settings)
             for update in view.show(request, settings):
-                if name in turns:
-                    break
                 yield {**restored, **update}
                 restored = {}
-            if complaints and name not in turns:
+            if complaints:
                 yield {view.status: parts.said(" ".join(complaints), "error")}
-        except Exception as error:
-            if name not in turns:
-                yield {view.status: parts.told(error)}
-        if name in turns:
-            yield {view.status: gr.skip()}  # at its end Gradio sends an event's last update once more
+
+        yield from parts.while_wanted(steps(), lambda: view.settings.TAB not in turns, view.status)
 
     def on_load(request: gr.Request, text: str) -> Iterator[Update]:
         kept = stock.sessions[request.session_hash].kept
@@ -82,9 +78,9 @@ def _open(app: gr.Blocks, views: list[View], stock: Stock, search: Any, tabs: An
         at = next((i for i, view in enumerate(views) if query.get("tab") == view.settings.TAB), 0)
         _is_first(kept, f"opened {views[at].settings.TAB}")
         kept["loaded"] = True  # before `asked` is read, as a chosen tab says so before it asks whether the page is open
-        asked = kept.get("asked", at)
-        if asked != at and _is_first(kept, f"opened {views[asked].settings.TAB}"):  # the user has already chosen another tab
-            yield from shown(request, views[asked], {})
+        asked = kept.get("asked", views[at])
+        if asked is not views[at] and _is_first(kept, f"opened {asked.settings.TAB}"):  # the user has already chosen another tab
+            yield from shown(request, asked, {})
         elif at:
             yield {tabs: gr.update(selected=TABS[at][0])}
         if not query and ahead is not None and (given := ahead.result(5.0)) is not None:
@@ -100,7 +96,7 @@ def _open(app: gr.Blocks, views: list[View], stock: Stock, search: Any, tabs: An
         kept, opened = stock.sessions[request.session_hash].kept, f"opened {view.settings.TAB}"
         chooser = view.inputs.get("model")  # models may have been trained since
         if view is not first:  # which Gradio chooses by itself before the page is open
-            kept["asked"] = next(i for i, v in enumerate(views) if v is view)
+            kept["asked"] = view
         if "loaded" in kept and _is_first(kept, opened):
             yield from shown(request, view, {})
         else:

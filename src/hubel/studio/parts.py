@@ -117,6 +117,27 @@ def told(error: Exception) -> str:
     return sentence(error)
 
 
+def while_wanted(updates: Generator[Update, None, None], wanted: Callable[[], bool], line: Any) -> Iterator[Update]:
+    """Hand on the updates of a generator as long as they are `wanted()`, then end its work; what it raises becomes a sentence in the
+    status `line`."""
+    last = 0.0
+    try:
+        for update in updates:
+            time.sleep(max(0.0, last + APART - time.monotonic()))
+            if wanted():
+                yield update
+            if not wanted():  # asked after the pause too: the next step may start long work
+                break
+            last = time.monotonic()
+    except Exception as error:
+        if wanted():
+            yield {line: told(error)}
+    finally:
+        updates.close()  # nobody waits for it any more, or the reader has gone
+    if not wanted():
+        yield {line: gr.skip()}  # at its end Gradio sends an event's last update once more
+
+
 def answering(line: Any, stock: Stock, view: str) -> Callable[..., Callable[..., Any]]:
     """Decorate a handler of what the user does in a view, a function or a generator of updates: what it raises becomes a sentence
     in the status `line`. Once the user has asked for something later, it says nothing more and is ended, as is the opening of
@@ -125,28 +146,19 @@ def answering(line: Any, stock: Stock, view: str) -> Callable[..., Callable[...,
     def decorate(handler: Callable[..., Any], beside: bool = False) -> Callable[..., Any]:
         @functools.wraps(handler)
         def run(*arguments: Any) -> Iterator[Update]:
-            last, found = 0.0, None
             session = stock.sessions[arguments[0].session_hash]
             if beside:
                 session.turns.setdefault(view, 0)
             latest = (lambda: True) if beside else session.turn(view)
-            try:
+
+            def steps() -> Generator[Update, None, None]:
                 found = handler(*arguments)
-                for update in found if inspect.isgenerator(found) else (found,):
-                    time.sleep(max(0.0, last + APART - time.monotonic()))
-                    if latest():
-                        yield update
-                    if not latest():  # asked after the pause too: the next step may start long work
-                        break
-                    last = time.monotonic()
-            except Exception as error:
-                if latest():
-                    yield {line: told(error)}
-            finally:
                 if inspect.isgenerator(found):
-                    found.close()  # nobody waits for it any more: so does the work
-            if not latest():
-                yield {line: gr.skip()}  # at its end Gradio sends an event's last update once more
+                    yield from found
+                else:
+                    yield found
+
+            yield from while_wanted(steps(), latest, line)
 
         return run
 
