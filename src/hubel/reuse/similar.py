@@ -55,7 +55,8 @@ def build_index(features: Features | str | os.PathLike[str], out: str | os.PathL
     out = Path(out)
     if out.exists() and not (out / "graph.usearch").exists():
         raise InputError(f"{out} exists and is no index: give another name")
-    graph = _graph(found.features, out.with_name(f".{out.name}.part"), quality)
+    part = out.with_name(f".{out.name}.part")
+    graph = _graph(found.features, part, quality)
     new = out.with_name(f".{out.name}.{os.getpid()}.new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
@@ -71,17 +72,13 @@ def build_index(features: Features | str | os.PathLike[str], out: str | os.PathL
         os.replace(new, out)
     finally:
         shutil.rmtree(new, ignore_errors=True)
-    shutil.rmtree(out.with_name(f".{out.name}.part"), ignore_errors=True)
+    shutil.rmtree(part, ignore_errors=True)
     return open_index(out)
 
 
 def _graph(features: np.ndarray, part: Path, quality: int) -> Any:
     """Return the graph of all rows, kept in `part` from time to time; what is there of these very rows is gone on with."""
-    kind = f"{features.shape[1]} {quality}"
-    graph, done, read = _kept(features, part, kind)
-    if graph is None:
-        graph = _usearch().Index(ndim=features.shape[1], metric="cos", dtype="bf16", connectivity=quality)
-        done, read = 0, hashlib.blake2b(kind.encode())
+    graph, done, read = _kept(features, part, quality)
     last, took = time.monotonic(), 0.0
     for start in range(done, len(features), _CHUNK):
         chunk = features[start : start + _CHUNK]
@@ -105,9 +102,10 @@ def _keep(graph: Any, part: Path, done: int, digest: str) -> None:
             old.unlink()
 
 
-def _kept(features: np.ndarray, part: Path, kind: str) -> tuple[Any, int, Any]:
-    """The graph in `part`, how many rows are in it, and the digest of those; no graph where it is of other rows."""
-    read = hashlib.blake2b(kind.encode())
+def _kept(features: np.ndarray, part: Path, quality: int) -> tuple[Any, int, Any]:
+    """The graph in `part`, how many rows are in it, and the digest of those; an empty one where there is none of these rows."""
+    kind = f"{features.shape[1]} {quality}".encode()
+    read = hashlib.blake2b(kind)
     try:
         state = json.loads((part / "state.json").read_text())
         done = int(state["rows"])
@@ -117,7 +115,7 @@ def _kept(features: np.ndarray, part: Path, kind: str) -> tuple[Any, int, Any]:
             return _usearch().Index.restore(str(part / f"{done}.usearch")), done, read
     except (OSError, ValueError, KeyError, TypeError):  # nothing there, or not whole
         pass
-    return None, 0, read
+    return _usearch().Index(ndim=features.shape[1], metric="cos", dtype="bf16", connectivity=quality), 0, hashlib.blake2b(kind)
 
 
 def open_index(path: str | os.PathLike[str]) -> Index:
